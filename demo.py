@@ -1,0 +1,197 @@
+"""The whole story in one command: train, let the sensor promote, serve, ask. Run it with `make demo`."""
+
+import http.client
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import dagster as dg
+
+from model_registry.store import Registry
+
+ROOT = Path(__file__).parent
+LISTING = {
+    "id": 39331263,
+    "accommodates": 5,
+    "room_type": "Entire home/apt",
+    "beds": 2,
+    "bedrooms": 2,
+    "bathrooms": 1,
+    "neighbourhood": "Brooklyn",
+    "tv": True,
+    "elevator": False,
+    "internet": False,
+    "latitude": 40.65837,
+    "longitude": -73.98402,
+}
+_STEP = re.compile(r"- (?P<step>\S+) - STEP_SUCCESS - .* in (?P<time>[\d.]+m?s)")
+_FAILURE = re.compile(r"dagster\._core\.definitions\.events\.Failure: (?P<reason>.*)")
+PROMOTION_SECONDS, START_SECONDS = 120, 30
+
+
+def main() -> None:
+    """Run the demo; exits non-zero with a sentence where a part of it fails."""
+    os.chdir(ROOT)
+    snapshot = os.environ.get("SNAPSHOT") or "the embedded synthetic snapshot (made up, not real listings)"
+    say(f"1. Training on {snapshot}")
+    train()
+    show_leaderboard()
+    say("2. The daemon runs; its sensor promote_best_model sees the new leaderboard")
+    with running("dagster-daemon", "run") as daemon:
+        wait_for_promotion(daemon)
+    show_champion()
+    say("3. The API serves the champion")
+    port = free_port()
+    with running(sys.executable, "-m", "api", PORT=str(port)) as api:
+        wait_for_api(api, port)
+        ask(port)
+    say("Done. `make up` keeps the UI, the daemon and the API running.")
+
+
+def train() -> None:
+    """The training job from the dagster command line, one line for each step that is done."""
+    command = ["dagster", "job", "execute", "-m", "mle_assets.definitions", "-j", "training"]
+    reason = "see the log above"
+    lines: list[str] = []
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+        for line in process.stderr or ():
+            lines.append(line)
+            if step := _STEP.search(line):
+                print(f"   {step['step']:<45} {step['time']:>8}", flush=True)
+            if failure := _FAILURE.search(line):
+                reason = failure["reason"]
+    if process.returncode:
+        if reason.startswith("see"):
+            sys.stderr.writelines(lines[-60:])
+        sys.exit(f"The training run failed: {reason}")
+
+
+def show_leaderboard() -> None:
+    """The leaderboard as the run stored it."""
+    folder = Path(os.environ.get("ASSET_FOLDER") or "var/assets")
+    leaderboard = json.loads((folder / "leaderboard" / "leaderboard.json").read_text())
+    print(f"\n   {'':4}{'candidate':<24}{'CV log loss':>12}{'size':>11}{'answer':>10}{'accuracy':>10}{'ROC AUC':>9}")
+    for row in leaderboard["standings"]:
+        mark = "→" if row["candidate"] == leaderboard["leader"] else " "
+        print(
+            f"   {mark}{row['rank']:>2} {row['candidate']:<24}{row['cross_validated_log_loss']:>12.4f}"
+            f"{row['model_bytes'] / 1000:>8,.0f} kB{row['latency_us']:>7.0f} µs{row['accuracy']:>10.4f}"
+            f"{row['roc_auc']:>9.4f}"
+        )
+    print(f"   {leaderboard['reason']}")
+
+
+def wait_for_promotion(daemon: subprocess.Popen[bytes]) -> None:
+    """Until the champion was chosen from the latest leaderboard."""
+    with dg.DagsterInstance.get() as instance:
+        wanted = instance.fetch_materializations(dg.AssetKey("leaderboard"), limit=1).records[0].storage_id
+        filters = dg.RunsFilter(tags={"dagster/run_key": f"leaderboard-{wanted}"})
+        status = ""
+        for _ in ticks(PROMOTION_SECONDS, "no promotion", daemon):
+            runs = instance.get_runs(filters, limit=1)
+            if runs and runs[0].status.value != status:
+                status = runs[0].status.value
+                print(f"   run {runs[0].run_id[:8]} of the job promotion: {status.lower().replace('_', ' ')}", flush=True)
+            if status == "SUCCESS":
+                return
+            if status == "FAILURE":
+                sys.exit(f"The promotion run failed: see `make up` and run {runs[0].run_id}")
+
+
+def show_champion() -> None:
+    """The champion and the last decision, as the registry folder tells them."""
+    registry = Registry(Path(os.environ.get("MODEL_REGISTRY") or "var/registry"))
+    champion, last = registry.champion(), registry.history()[-1]
+    if champion is None:
+        sys.exit(f"The gate kept the challenger out: {last.decision.reason}")
+    manifest = registry.open(champion.version).manifest
+    synthetic = "synthetic " if manifest.snapshot.synthetic else ""
+    print(f"   champion   {champion.version}, promoted {champion.promoted_at:%Y-%m-%d %H:%M:%S} UTC by {champion.actor}")
+    print(f"   data       {synthetic}snapshot {manifest.snapshot.sha256[:12]} of {manifest.snapshot.date}, "
+          f"{manifest.rows.kept:,} of {manifest.rows.raw:,} listings kept")
+    print(f"   decision   {last.action} of {last.version}: {last.decision.reason}")
+
+
+def wait_for_api(api: subprocess.Popen[bytes], port: int) -> None:
+    """Until /readyz answers 200."""
+    for _ in ticks(START_SECONDS, "the API is not ready", api):
+        try:
+            if request(port, "GET", "/readyz")[0] == 200:
+                return
+        except OSError:
+            continue
+
+
+def ask(port: int) -> None:
+    """Classify the listing over HTTP."""
+    status, headers, body = request(port, "POST", "/classify", json.dumps(LISTING))
+    print(f"   POST /classify {json.dumps(LISTING)}")
+    print(f"   {status} {body}")
+    print(f"   answered by {headers['X-Model-Version']}, run {headers['X-Run-Id']}, snapshot {headers['X-Snapshot'][:12]}")
+    if status != 200:
+        sys.exit("The API did not answer.")
+
+
+def request(port: int, method: str, path: str, body: str | None = None) -> tuple[int, http.client.HTTPMessage, str]:
+    """One HTTP request to the API: status, headers, body."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    try:
+        connection.request(method, path, body, {"Content-Type": "application/json"})
+        response = connection.getresponse()
+        return response.status, response.headers, response.read().decode()
+    finally:
+        connection.close()
+
+
+@contextmanager
+def running(*command: str, **environment: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A process with its children, stopped at the end; its output goes to var/demo/."""
+    log = Path("var/demo") / f"{Path(command[-1]).name}.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            command, stdout=output, stderr=subprocess.STDOUT, env={**os.environ, **environment}, start_new_session=True
+        )
+        try:
+            yield process
+        finally:
+            os.killpg(process.pid, signal.SIGTERM)
+            try:
+                process.wait(timeout=30)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+
+
+def ticks(seconds: float, otherwise: str, process: subprocess.Popen[bytes]) -> Iterator[None]:
+    """A tick a quarter of a second; ends the demo in words when time runs out or the process has died."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            sys.exit(f"{otherwise}: the process ended with {process.returncode}; its log is in var/demo/")
+        yield
+        time.sleep(0.25)
+    sys.exit(f"{otherwise} after {seconds:g} s; its log is in var/demo/")
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def say(text: str) -> None:
+    """A heading."""
+    print(f"\n{text}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,56 @@
+"""The table of contents: every asset, check, job, sensor, schedule and resource, in the order of the flow."""
+
+import os
+
+import dagster as dg
+
+from mle_assets.automation import (
+    new_snapshot_sensor,
+    promote_best_model,
+    promotion,
+    train_and_promote,
+    training,
+    weekly_training,
+)
+from mle_assets.evaluation.evaluation import evaluation_asset
+from mle_assets.evaluation.leaderboard import leader_beats_the_majority_class, leaderboard
+from mle_assets.listings.cleaning import enough_listings_are_kept, listings, listings_follow_their_schema
+from mle_assets.listings.snapshot import raw_listings
+from mle_assets.listings.split import the_halves_can_be_used, train_and_test_listings
+from mle_assets.models.candidates import CANDIDATES, families
+from mle_assets.models.training import training_asset
+from mle_assets.release.champion import champion
+from mle_assets.resources import Settings, make_resources, read_settings
+
+
+def make_definitions(settings: Settings) -> dg.Definitions:
+    """The whole code location for some settings."""
+    return dg.Definitions(
+        assets=[
+            raw_listings,
+            listings,
+            train_and_test_listings,
+            *(training_asset(family) for family in families()),
+            *(evaluation_asset(candidate) for candidate in CANDIDATES),
+            leaderboard,
+            champion,
+        ],
+        asset_checks=[
+            listings_follow_their_schema,
+            enough_listings_are_kept,
+            the_halves_can_be_used,
+            leader_beats_the_majority_class,
+        ],
+        jobs=[training, promotion, train_and_promote],
+        sensors=[promote_best_model, new_snapshot_sensor(settings.snapshot_folder)],
+        schedules=[weekly_training],
+        resources=make_resources(settings),
+        # A process for every step would cost more than most steps take.
+        executor=dg.in_process_executor,
+    )
+
+
+@dg.definitions
+def defs() -> dg.Definitions:
+    """What Dagster loads: the definitions for the environment it was started in."""
+    return make_definitions(read_settings(os.environ))

@@ -1,0 +1,30 @@
+"""From cleaned listings to what a model sees: `encode()` for a whole table at once."""
+
+import msgspec
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from model_registry.listing import FEATURES, NEIGHBOURHOOD_CODES, ROOM_TYPE_CODES, Listing
+
+_CODES = {"neighbourhood": NEIGHBOURHOOD_CODES, "room_type": ROOM_TYPE_CODES}
+
+
+def feature_matrix(listings: pd.DataFrame) -> NDArray[np.float32]:
+    """The feature rows of a table of listings: (n, 11) float32, each equal to `encode()` of its listing.
+
+    Rounded to float32 before any fit: a tree fitted on float64 would put rows on the other side of a
+    split once it is exported (onnx/sklearn-onnx#1192).
+    """
+    columns = [listings[name].map(_CODES[name]) if name in _CODES else listings[name] for name in FEATURES]
+    return np.column_stack([column.to_numpy(dtype=np.float32) for column in columns])
+
+
+def category_codes(listings: pd.DataFrame) -> NDArray[np.int64]:
+    """The price category of each listing as its code: (n,) int64."""
+    return listings["price_category"].to_numpy(dtype=np.int64)
+
+
+def to_listing(row: "pd.Series[object]") -> Listing:
+    """One row of a table of cleaned listings as the `Listing` a client would send."""
+    return msgspec.convert({name: row[name] for name in Listing.__struct_fields__}, Listing, strict=False)

@@ -1,0 +1,219 @@
+"""«champion»: the leader published, compared with the champion, and promoted if it is better."""
+
+import platform
+from datetime import UTC, date, datetime
+from importlib.metadata import version as library_version
+from pathlib import Path
+from typing import Any, cast
+
+import dagster as dg
+import pandas as pd
+
+from mle_assets.artefacts import Artefacts
+from mle_assets.code_version import code_version
+from mle_assets.evaluation.evaluation import Evaluation
+from mle_assets.evaluation.leaderboard import Leaderboard
+from mle_assets.failures import failing_on
+from mle_assets.listings.features import category_codes, feature_matrix, to_listing
+from mle_assets.models.scoring import losses
+from mle_assets.models.training import TrainedModel
+from mle_assets.release.gate import constant_losses, decide
+from mle_assets.release.lineage import Lineage, LineageBroken, trace
+from model_registry.classifier import Classifier, ModelRefused, PublishedModel
+from model_registry.history import Decision, HistoryDamaged
+from model_registry.listing import encode
+from model_registry.manifest import (
+    SCHEMA_VERSION,
+    SIGNATURE,
+    GoldenRow,
+    Manifest,
+    Rows,
+    Run,
+    Snapshot,
+    digest,
+)
+from model_registry.store import Registry, RegistryBusy
+
+_GOLDEN_PER_CATEGORY = 2
+_LIBRARIES = ("dagster", "numpy", "onnx", "onnxruntime", "pandas", "scikit-learn", "skl2onnx")
+
+
+class Release(dg.ConfigurableResource[None]):
+    """Where models are published, and how much better a challenger has to be."""
+
+    registry_folder: str
+    confidence: float
+    margin: float
+    git_commit: str | None
+
+    def registry(self) -> Registry:
+        """The registry folder."""
+        return Registry(Path(self.registry_folder))
+
+
+class NotTheRankedModel(Exception):
+    """The stored model is another one than the leaderboard ranked."""
+
+
+def leading_model(artefacts: Artefacts, ranking: Leaderboard) -> tuple[TrainedModel, Evaluation]:
+    """The model that the leaderboard put first and its evaluation; raises NotTheRankedModel for any other."""
+    model = artefacts.load(dg.AssetKey(["models", ranking.leader]), TrainedModel)
+    evaluation = artefacts.load(dg.AssetKey(["evaluations", ranking.leader]), Evaluation)
+    if not model.training.sha256 == evaluation.figures.sha256 == ranking.leading.sha256:
+        raise NotTheRankedModel(
+            f"The stored model {ranking.leader} is not the one that the leaderboard ranked: it was trained again "
+            "since. Materialize its evaluation and the leaderboard first."
+        )
+    return model, evaluation
+
+
+def golden_rows(model: bytes, test: pd.DataFrame) -> tuple[GoldenRow, ...]:
+    """The first listings of each category in the test half, with the model's own probabilities."""
+    classifier = Classifier(model)
+    chosen = test.groupby("price_category", sort=True).head(_GOLDEN_PER_CATEGORY)
+    rows: list[GoldenRow] = []
+    for _, row in chosen.iterrows():
+        listing = to_listing(row)
+        low, mid, high, lux = (float(p) for p in classifier.probabilities(encode(listing))[0])
+        rows.append(GoldenRow(listing, (low, mid, high, lux)))
+    return tuple(rows)
+
+
+def compare(release: Release, current: PublishedModel | None, model: bytes, test: pd.DataFrame) -> Decision:
+    """The gate's decision on a model against the champion, both asked about the same test listings."""
+    if current is not None and current.manifest.model == digest(model):
+        return Decision(promote=False, reason="The leader is the champion already: nothing to change.")
+    X, y = feature_matrix(test), category_codes(test)
+    return decide(
+        losses(Classifier(model).probabilities(X), y),
+        None if current is None else losses(current.classifier.probabilities(X), y),
+        constant_losses(y),
+        confidence=release.confidence,
+        margin=release.margin,
+    )
+
+
+def draft_manifest(
+    lineage: Lineage, run_id: str, git_commit: str | None, model: TrainedModel, evaluation: Evaluation, test: pd.DataFrame
+) -> Manifest:
+    """All that is known about a model; the registry adds its version, digests and time."""
+    raw, listings = lineage.metadata("raw_listings"), lineage.metadata("listings")
+    validated = model.training.cross_validation
+    return Manifest(
+        schema_version=SCHEMA_VERSION,
+        version="",
+        candidate=model.training.candidate,
+        created_at=datetime.fromtimestamp(0, UTC),
+        model=digest(model.onnx),
+        report=digest(evaluation.report),
+        signature=SIGNATURE,
+        metrics={
+            "test": evaluation.figures.metrics.headline(),
+            "cross_validation": {"log_loss": validated.log_loss, "standard_error": validated.standard_error},
+        },
+        parameters=model.training.parameters,
+        snapshot=Snapshot(
+            source=str(raw["source"]),
+            sha256=str(raw["sha256"]),
+            date=None if raw["date"] == "unknown" else date.fromisoformat(str(raw["date"])),
+            synthetic=bool(raw["synthetic"]),
+        ),
+        rows=Rows(
+            raw=cast("int", raw["dagster/row_count"]),
+            kept=cast("int", listings["dagster/row_count"]),
+            train=cast("int", lineage.metadata("train_listings")["dagster/row_count"]),
+            test=len(test),
+            dropped=cast("dict[str, int]", listings["dropped_rows"]),
+        ),
+        data_versions=lineage.data_versions(),
+        run=Run(
+            run_id=run_id,
+            training_run_id=lineage.run_id(f"models/{model.training.candidate}"),
+            git_commit=git_commit,
+            code_versions=lineage.code_versions(),
+            libraries={"python": platform.python_version(), **{name: library_version(name) for name in _LIBRARIES}},
+        ),
+        golden=golden_rows(model.onnx, test),
+    )
+
+
+@dg.asset(group_name="release", code_version=code_version(__file__), kinds={"onnx"})
+def champion(
+    context: dg.AssetExecutionContext,
+    leaderboard: Leaderboard,
+    test_listings: pd.DataFrame,
+    artefacts: dg.ResourceParam[Artefacts],
+    release: Release,
+) -> dg.MaterializeResult[None]:
+    """The model in production: the leaderboard's leader is published, and promoted if the gate says so."""
+    registry = release.registry()
+    with failing_on(NotTheRankedModel, LineageBroken, ModelRefused, HistoryDamaged, RegistryBusy):
+        model, evaluation = leading_model(artefacts, leaderboard)
+        lineage = trace(context.instance, "leaderboard", "test_listings")
+        draft = draft_manifest(lineage, context.run_id, release.git_commit, model, evaluation, test_listings)
+        current = current_champion(registry)
+        decision = compare(release, current, model.onnx, test_listings)
+        challenger = registry.publish(draft, model.onnx, evaluation.report)
+        in_production = settle(registry, challenger, decision, context.run)
+    return dg.MaterializeResult(
+        data_version=dg.DataVersion(in_production),
+        metadata=_metadata(registry, current, challenger, in_production, decision),
+    )
+
+
+def current_champion(registry: Registry) -> PublishedModel | None:
+    """The model in production, verified, or None before the first promotion."""
+    pointer = registry.champion()
+    return None if pointer is None else registry.open(pointer.version)
+
+
+def settle(registry: Registry, challenger: str, decision: Decision, run: dg.DagsterRun) -> str:
+    """Carry the decision out, record it, and return the version that is in production after it."""
+    actor = run.tags.get("dagster/sensor_name", run.tags.get("dagster/schedule_name", "a person's run"))
+    champion = registry.champion()
+    if decision.promote:
+        champion = registry.promote(challenger, decision, run_id=run.run_id, actor=actor)
+    elif champion is None or champion.version != challenger:
+        registry.refuse(challenger, decision, run_id=run.run_id, actor=actor)
+    return champion.version if champion else "none"
+
+
+def _metadata(
+    registry: Registry, current: PublishedModel | None, challenger: str, in_production: str, decision: Decision
+) -> dict[str, Any]:
+    shown: dict[str, Any] = {
+        "champion": in_production,
+        "decision": "promoted" if decision.promote else "kept",
+        "reason": decision.reason,
+        "challenger_vs_champion": _comparison(registry.open(challenger), current, decision),
+        "decision_numbers": decision.numbers,
+        "registry": dg.MetadataValue.path(str(registry.folder.resolve())),
+        "challenger_version": dg.MetadataValue.path(str(registry.path(challenger).resolve())),
+    }
+    return shown
+
+
+def _comparison(
+    challenger: PublishedModel, current: PublishedModel | None, decision: Decision
+) -> dg.TableMetadataValue:
+    columns = {"challenger": challenger.manifest, **({} if current is None else {"champion": current.manifest})}
+    lines: dict[str, dict[str, Any]] = {
+        "version": {side: manifest.version for side, manifest in columns.items()},
+        "model (kB)": {side: round(manifest.model.bytes / 1000, 1) for side, manifest in columns.items()},
+        "snapshot": {side: manifest.snapshot.sha256[:12] for side, manifest in columns.items()},
+        "log loss, this test half": {
+            side: round(decision.numbers[f"{side}_log_loss"], 4)
+            for side in columns
+            if f"{side}_log_loss" in decision.numbers
+        },
+        **{
+            f"{name}, when published": {side: round(m.metrics["test"][name], 4) for side, m in columns.items()}
+            for name in ("accuracy", "roc_auc", "log_loss")
+        },
+    }
+    return dg.MetadataValue.table(
+        [
+            dg.TableRecord({"figure": figure, **{side: str(values.get(side, "")) for side in columns}})
+            for figure, values in lines.items()
+        ]
+    )

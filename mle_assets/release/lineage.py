@@ -1,0 +1,91 @@
+"""What an asset was made from: every upstream materialization, followed along Dagster's own pointers."""
+
+import dagster as dg
+from dagster import AssetRecordsFilter
+
+_POINTER = "dagster/input_event_pointer/"
+_DATA_VERSION = "dagster/data_version"
+_CODE_VERSION = "dagster/code_version"
+
+Record = dg.EventLogRecord
+
+
+class LineageBroken(Exception):
+    """Where an asset came from is not known, or it was made from things that do not belong together."""
+
+
+class Lineage:
+    """The materializations that some assets were made from, themselves included, by asset key ("models/x")."""
+
+    def __init__(self, records: dict[str, Record]) -> None:
+        """Hold one record per asset key."""
+        self.records = records
+
+    def data_versions(self) -> dict[str, str]:
+        """The data version of every asset, by key."""
+        return {key: _tag(record, _DATA_VERSION) for key, record in sorted(self.records.items())}
+
+    def code_versions(self) -> dict[str, str]:
+        """The code version of every asset, by key."""
+        return {key: _tag(record, _CODE_VERSION) for key, record in sorted(self.records.items())}
+
+    def metadata(self, key: str) -> dict[str, object]:
+        """The values of an asset's metadata."""
+        materialization = self.records[key].asset_materialization
+        return {name: value.value for name, value in materialization.metadata.items()} if materialization else {}
+
+    def run_id(self, key: str) -> str:
+        """The run that made an asset."""
+        return self.records[key].run_id
+
+
+def trace(instance: dg.DagsterInstance, *keys: str) -> Lineage:
+    """The lineage of the latest materializations of the assets named.
+
+    Raises LineageBroken where Dagster has no record of an asset, or where two of them were made from
+    different versions of the same one: ranking or comparing those would be comparing unlike things.
+    """
+    records: dict[str, Record] = {}
+    open_ends: list[tuple[str, int | None]] = [(key, None) for key in keys]
+    while open_ends:
+        key, storage_id = open_ends.pop()
+        seen = records.get(key)
+        if seen is not None and storage_id in (None, seen.storage_id):
+            continue
+        record = _record(instance, key, storage_id)
+        if seen is not None and _tag(seen, _DATA_VERSION) != _tag(record, _DATA_VERSION):
+            raise LineageBroken(
+                f"{' and '.join(keys)} were made from two versions of {key}: run the training job again, from "
+                "the first asset that changed"
+            )
+        if seen is None or record.storage_id > seen.storage_id:
+            records[key] = record
+        open_ends.extend(_inputs(record))
+    return Lineage(records)
+
+
+def _record(instance: dg.DagsterInstance, key: str, storage_id: int | None) -> Record:
+    wanted = AssetRecordsFilter(
+        asset_key=dg.AssetKey.from_user_string(key), storage_ids=None if storage_id is None else [storage_id]
+    )
+    found = instance.fetch_materializations(wanted, limit=1).records
+    if not found:
+        raise LineageBroken(
+            f"Dagster has no record of how {key} was made: run the training job on this instance "
+            "(is DAGSTER_HOME set?) first"
+        )
+    return found[0]
+
+
+def _inputs(record: Record) -> list[tuple[str, int | None]]:
+    tags = (record.asset_materialization.tags if record.asset_materialization else None) or {}
+    return [
+        (name.removeprefix(_POINTER), int(value) if value.isdigit() else None)
+        for name, value in tags.items()
+        if name.startswith(_POINTER)
+    ]
+
+
+def _tag(record: Record, name: str) -> str:
+    tags = (record.asset_materialization.tags if record.asset_materialization else None) or {}
+    return tags.get(name, "unknown")

@@ -1,0 +1,141 @@
+"""The model that answers: one ONNX session, the same for the evaluation, the gate and the API."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
+
+from model_registry.listing import CATEGORIES, FEATURES, Listing, PriceCategory, encode
+from model_registry.manifest import (
+    SIGNATURE,
+    GoldenRow,
+    Manifest,
+    ManifestRefused,
+    digest,
+    read_manifest,
+    version_id,
+)
+
+MODEL_FILE = "model.onnx"
+MANIFEST_FILE = "manifest.json"
+REPORT_FILE = "report.html"
+
+TOLERANCE = 1e-5
+"""How far a probability may be from the one recorded: float32 sums in another order stay well below it."""
+
+_LOAD_ERRORS: tuple[type[Exception], ...] = (
+    ort_errors.Fail,
+    ort_errors.InvalidArgument,
+    ort_errors.InvalidGraph,
+    ort_errors.InvalidProtobuf,
+    ort_errors.NoModel,
+    ort_errors.NotImplemented,
+    ort_errors.RuntimeException,
+)
+
+
+class ModelRefused(Exception):
+    """A model is not what its manifest or this code's contract says; the message names the difference."""
+
+
+class Classifier:
+    """An ONNX model from feature rows (see FEATURES) to the probabilities of the four categories."""
+
+    def __init__(self, model: bytes, threads: int = 1) -> None:
+        """Open a model: one input "features" (n, 11) float32, an output "probabilities" (n, 4) float32.
+
+        ONNX Runtime would size its threads from the host, not from the container, hence one by default.
+        Raises ModelRefused for bytes that are no such model.
+        """
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        try:
+            session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        except _LOAD_ERRORS as error:
+            raise ModelRefused(f"ONNX Runtime {ort.__version__} cannot open the model: {error}") from error
+        _check_ends(session)
+        self._run = session.run
+
+    def probabilities(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The probabilities of Low, Mid, High, Lux for each feature row: (n, 11) float32 to (n, 4) float32."""
+        return cast("NDArray[np.float32]", self._run(["probabilities"], {"features": rows})[0])
+
+    def classify(self, listing: Listing) -> PriceCategory:
+        """The most probable category of a listing; of equally probable ones the cheaper."""
+        return CATEGORIES[int(self.probabilities(encode(listing))[0].argmax())]
+
+
+@dataclass(frozen=True)
+class PublishedModel:
+    """A version that was opened and found to be what its manifest says."""
+
+    manifest: Manifest
+    classifier: Classifier
+
+
+def open_version(folder: Path) -> PublishedModel:
+    """The model in a version's folder, after its hash, signature and golden rows were checked.
+
+    Raises ModelRefused with the difference; nothing that fails a check is ever returned.
+    """
+    try:
+        manifest = read_manifest((folder / MANIFEST_FILE).read_bytes())
+        model = (folder / MODEL_FILE).read_bytes()
+        report = (folder / REPORT_FILE).read_bytes()
+        _check_files(folder, manifest, model, report)
+        _check_signature(manifest)
+        classifier = Classifier(model)
+        _check_golden(classifier, manifest.golden)
+    except (ModelRefused, ManifestRefused) as error:
+        raise ModelRefused(f"version {folder.name} is refused: {error}") from error
+    except OSError as error:
+        raise ModelRefused(f"version {folder.name} cannot be read: {error}") from error
+    return PublishedModel(manifest, classifier)
+
+
+def _check_ends(session: ort.InferenceSession) -> None:
+    def ends(nodes: Iterable[Any]) -> dict[str, tuple[str, int]]:
+        return {node.name: (node.type, node.shape[-1]) for node in nodes}
+
+    inputs = ends(session.get_inputs())
+    if inputs != {"features": ("tensor(float)", len(FEATURES))}:
+        raise ModelRefused(f"the model's inputs are {inputs}, not {len(FEATURES)} float32 'features'")
+    if ends(session.get_outputs()).get("probabilities") != ("tensor(float)", len(CATEGORIES)):
+        raise ModelRefused(f"the model has no output 'probabilities' of {len(CATEGORIES)} float32")
+
+
+def _check_files(folder: Path, manifest: Manifest, model: bytes, report: bytes) -> None:
+    if digest(model) != manifest.model:
+        raise ModelRefused(f"{MODEL_FILE} is not the file that was published: its SHA-256 or size differs")
+    if digest(report) != manifest.report:
+        raise ModelRefused(f"{REPORT_FILE} is not the file that was published: its SHA-256 or size differs")
+    named = version_id(manifest.candidate, manifest.model.sha256)
+    if not folder.name == manifest.version == named:
+        raise ModelRefused(f"the folder is named {folder.name}, the manifest {manifest.version}, the model {named}")
+
+
+def _check_signature(manifest: Manifest) -> None:
+    for part in SIGNATURE.__struct_fields__:
+        published, served = getattr(manifest.signature, part), getattr(SIGNATURE, part)
+        if published != served:
+            raise ModelRefused(f"its {part} are {list(published)}, this code's are {list(served)}")
+
+
+def _check_golden(classifier: Classifier, golden: tuple[GoldenRow, ...]) -> None:
+    if not golden:
+        raise ModelRefused("its manifest has no golden rows to check the model with")
+    for row in golden:
+        answer = classifier.probabilities(encode(row.listing))[0]
+        difference = float(np.abs(answer - np.array(row.probabilities)).max())
+        if not difference <= TOLERANCE:
+            raise ModelRefused(
+                f"listing {row.listing.id} gets probabilities {answer.tolist()}, "
+                f"recorded are {list(row.probabilities)}: more than {TOLERANCE} apart"
+            )

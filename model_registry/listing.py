@@ -1,0 +1,105 @@
+"""The vocabulary: what a listing is, what a model sees of it, what a model answers."""
+
+from enum import StrEnum
+from typing import Annotated
+
+import msgspec
+import numpy as np
+from msgspec import Meta
+from numpy.typing import NDArray
+
+
+class RoomType(StrEnum):
+    """Airbnb's room types; a member's position is its code in the feature row."""
+
+    SHARED = "Shared room"
+    PRIVATE = "Private room"
+    ENTIRE = "Entire home/apt"
+    HOTEL = "Hotel room"
+
+
+class Neighbourhood(StrEnum):
+    """New York's boroughs; a member's position is its code in the feature row."""
+
+    BRONX = "Bronx"
+    QUEENS = "Queens"
+    STATEN_ISLAND = "Staten Island"
+    BROOKLYN = "Brooklyn"
+    MANHATTAN = "Manhattan"
+
+
+class PriceCategory(StrEnum):
+    """What a model answers; a member's position is its column among the probabilities."""
+
+    LOW = "Low"
+    MID = "Mid"
+    HIGH = "High"
+    LUX = "Lux"
+
+
+ROOM_TYPE_CODES = {room_type: code for code, room_type in enumerate(RoomType)}
+NEIGHBOURHOOD_CODES = {neighbourhood: code for code, neighbourhood in enumerate(Neighbourhood)}
+CATEGORIES = tuple(PriceCategory)
+
+FEATURES = (
+    "neighbourhood",
+    "room_type",
+    "accommodates",
+    "bathrooms",
+    "bedrooms",
+    "beds",
+    "latitude",
+    "longitude",
+    "tv",
+    "elevator",
+    "internet",
+)
+"""The columns of every model's input, in order."""
+
+
+class Listing(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One listing to be priced: every field required, none other taken, every number bounded."""
+
+    id: Annotated[int, Meta(ge=0, le=2**63 - 1)]
+    accommodates: Annotated[int, Meta(ge=1, le=100)]
+    room_type: RoomType
+    beds: Annotated[int, Meta(ge=0, le=100)]
+    bedrooms: Annotated[int, Meta(ge=0, le=100)]
+    bathrooms: Annotated[float, Meta(ge=0, le=100, multiple_of=0.5)]
+    neighbourhood: Neighbourhood
+    tv: bool
+    elevator: bool
+    internet: bool
+    latitude: Annotated[float, Meta(ge=-90, le=90)]
+    longitude: Annotated[float, Meta(ge=-180, le=180)]
+
+
+def encode(listing: Listing) -> NDArray[np.float32]:
+    """The listing as one feature row: shape (1, 11), float32, in the order of FEATURES."""
+    return np.array(
+        [
+            (
+                NEIGHBOURHOOD_CODES[listing.neighbourhood],
+                ROOM_TYPE_CODES[listing.room_type],
+                listing.accommodates,
+                listing.bathrooms,
+                listing.bedrooms,
+                listing.beds,
+                listing.latitude,
+                listing.longitude,
+                listing.tv,
+                listing.elevator,
+                listing.internet,
+            )
+        ],
+        dtype=np.float32,
+    )
+
+
+def bounds() -> dict[str, tuple[float, float]]:
+    """The smallest and largest value `Listing` takes, by name of each of its numeric fields."""
+    limits: dict[str, tuple[float, float]] = {}
+    for field in msgspec.structs.fields(Listing):
+        for note in getattr(field.type, "__metadata__", ()):
+            limits[field.name] = (float(note.ge), float(note.le))
+    return limits

@@ -1,0 +1,226 @@
+"""The registry folder: versions that never change, and one pointer to the champion."""
+
+import fcntl
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from uuid import uuid4
+
+import msgspec
+
+from model_registry.classifier import MANIFEST_FILE, MODEL_FILE, REPORT_FILE, PublishedModel, open_version
+from model_registry.history import (
+    Action,
+    Champion,
+    Decision,
+    Event,
+    read_champion,
+    read_events,
+    whole_lines,
+)
+from model_registry.manifest import Manifest, digest, version_id, write_manifest
+
+
+class RegistryBusy(Exception):
+    """Another process kept the registry's write lock for longer than a writer waits."""
+
+
+class UnknownVersion(Exception):
+    """A version was named that the registry does not hold."""
+
+
+def utc_now() -> datetime:
+    """The current time, with its zone."""
+    return datetime.now(UTC)
+
+
+class Registry:
+    """A folder of published models, safe to read at any moment and to kill a writer at any moment.
+
+        versions/<candidate>-<12 hex digits>/    model.onnx, manifest.json, report.html; never changed
+        champion.json                            the version in production; replaced by one rename
+        history.jsonl                            one line per promotion, refusal and rollback
+
+    Writers take a lock that ends with their process. The pointer is renamed first and the history line
+    appended second; the pointer holds the whole event, so the next writer completes a history that a
+    crash cut short, and every reader sees it complete before that.
+    """
+
+    def __init__(self, folder: Path, *, patience: float = 30.0, clock: Callable[[], datetime] = utc_now) -> None:
+        """Open the registry in `folder` (made by the first writer); a writer waits `patience` seconds for another."""
+        self.folder = folder
+        self._patience = patience
+        self._clock = clock
+        self._versions = folder / "versions"
+        self._incoming = folder / "incoming"
+        self._pointer = folder / "champion.json"
+        self._history = folder / "history.jsonl"
+
+    def versions(self) -> list[str]:
+        """The ids of all published versions, in alphabetical order."""
+        try:
+            return sorted(entry.name for entry in self._versions.iterdir())
+        except FileNotFoundError:
+            return []
+
+    def champion(self) -> Champion | None:
+        """The pointer to the version in production, or None before the first promotion."""
+        try:
+            return read_champion(self._pointer.read_bytes())
+        except FileNotFoundError:
+            return None
+
+    def history(self) -> list[Event]:
+        """Every promotion, refusal and rollback, oldest first."""
+        # The pointer is read first: a promotion between the two reads then shows in the lines themselves.
+        champion = self.champion()
+        return read_events(self._history_bytes(), champion)
+
+    def open(self, version: str) -> PublishedModel:
+        """A published model, verified; raises UnknownVersion or ModelRefused."""
+        return open_version(self.path(version))
+
+    def path(self, version: str) -> Path:
+        """The folder of a published version; raises UnknownVersion."""
+        if version not in self.versions():
+            raise UnknownVersion(f"the registry {self.folder} holds no version {version!r}: see `models list`")
+        return self._versions / version
+
+    def publish(self, draft: Manifest, model: bytes, report: bytes) -> str:
+        """Store a model under its content-addressed id and return that id; the same model again changes nothing.
+
+        The draft's version, creation time, file digests and checksum are filled in here. The version
+        appears whole, by one rename, after its files are on disk and were opened and verified.
+        """
+        model_digest = digest(model)
+        version = version_id(draft.candidate, model_digest.sha256)
+        manifest = msgspec.structs.replace(
+            draft, version=version, created_at=self._clock(), model=model_digest, report=digest(report)
+        )
+        with self._writing():
+            if version in self.versions():
+                open_version(self._versions / version)
+                return version
+            # The version's own name within a unique folder: `open_version` compares the name with the manifest.
+            assembled = self._incoming / uuid4().hex / version
+            assembled.mkdir(parents=True)
+            _write(assembled / MODEL_FILE, model)
+            _write(assembled / REPORT_FILE, report)
+            _write(assembled / MANIFEST_FILE, write_manifest(manifest))
+            _sync_folder(assembled)
+            open_version(assembled)
+            assembled.rename(self._versions / version)
+            _sync_folder(self._versions)
+            self._sweep()
+        return version
+
+    def promote(self, version: str, decision: Decision, *, run_id: str | None, actor: str) -> Champion:
+        """Make a verified version the champion; where it is already, nothing changes."""
+        with self._writing():
+            self.open(version)
+            champion = self.champion()
+            if champion is not None and champion.version == version:
+                return champion
+            return self._point(self._event("promotion", version, decision, run_id, actor))
+
+    def refuse(self, version: str, decision: Decision, *, run_id: str | None, actor: str) -> Event:
+        """Record that a version was considered and the champion kept."""
+        with self._writing():
+            self.path(version)
+            event = self._event("refusal", version, decision, run_id, actor)
+            self._append(event)
+            return event
+
+    def _event(self, action: Action, version: str, decision: Decision, run_id: str | None, actor: str) -> Event:
+        champion, events = self.champion(), self.history()
+        return Event(
+            sequence=events[-1].sequence + 1 if events else 1,
+            action=action,
+            at=self._clock(),
+            version=version,
+            previous=champion.version if champion else None,
+            decision=decision,
+            run_id=run_id,
+            actor=actor,
+        )
+
+    def _point(self, event: Event) -> Champion:
+        champion = Champion.of(event)
+        replacement = self._incoming / f"champion-{uuid4().hex}.json"
+        _write(replacement, msgspec.json.format(msgspec.json.encode(champion), indent=2))
+        replacement.replace(self._pointer)
+        _sync_folder(self.folder)
+        self._append(event)
+        return champion
+
+    def _append(self, event: Event) -> None:
+        with self._history.open("ab") as file:
+            file.write(msgspec.json.encode(event) + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+        _sync_folder(self.folder)
+
+    def _history_bytes(self) -> bytes:
+        try:
+            return self._history.read_bytes()
+        except FileNotFoundError:
+            return b""
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        self._versions.mkdir(parents=True, exist_ok=True)
+        self._incoming.mkdir(exist_ok=True)
+        with (self.folder / ".lock").open("w") as lock:
+            _lock(lock.fileno(), self._patience, self.folder)
+            self._sweep()
+            self._complete_history()
+            yield
+
+    def _sweep(self) -> None:
+        # Only the holder of the lock writes here, so whatever is found was left by a writer that died.
+        for leftover in self._incoming.iterdir():
+            shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
+
+    def _complete_history(self) -> None:
+        content = self._history_bytes()
+        whole = whole_lines(content)
+        if whole != content:
+            os.truncate(self._history, len(whole))
+        champion = self.champion()
+        recorded = read_events(whole, None)
+        if champion is not None and champion.sequence > (recorded[-1].sequence if recorded else 0):
+            self._append(champion.event())
+
+
+def _lock(descriptor: int, patience: float, folder: Path) -> None:
+    # flock ends with the process that holds it, however it ends.
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                raise RegistryBusy(
+                    f"another process has been writing to the registry {folder} for {patience:g} s: try again when it is done"
+                ) from None
+            time.sleep(0.02)
+
+
+def _write(path: Path, content: bytes) -> None:
+    with path.open("xb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
