@@ -81,7 +81,9 @@ def read_champion(content: bytes) -> Champion:
     try:
         return msgspec.json.decode(content, type=Champion)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise HistoryDamaged(f"champion.json is damaged ({error}): restore it from the last line of history.jsonl") from error
+        raise HistoryDamaged(
+            f"champion.json is damaged ({error}): restore it from the last line of history.jsonl"
+        ) from error
 
 
 def whole_lines(content: bytes) -> bytes:

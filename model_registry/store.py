@@ -4,7 +4,7 @@ import fcntl
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -171,7 +171,7 @@ class Registry:
             return b""
 
     @contextmanager
-    def _writing(self) -> Iterator[None]:
+    def _writing(self) -> Generator[None]:
         self._versions.mkdir(parents=True, exist_ok=True)
         self._incoming.mkdir(exist_ok=True)
         with (self.folder / ".lock").open("w") as lock:
@@ -202,13 +202,15 @@ def _lock(descriptor: int, patience: float, folder: Path) -> None:
     while True:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return
         except BlockingIOError:
             if time.monotonic() >= deadline:
                 raise RegistryBusy(
-                    f"another process has been writing to the registry {folder} for {patience:g} s: try again when it is done"
+                    f"another process has been writing to the registry {folder} for {patience:g} s: "
+                    "try again when it is done"
                 ) from None
             time.sleep(0.02)
+        else:
+            return
 
 
 def _write(path: Path, content: bytes) -> None:
