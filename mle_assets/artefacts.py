@@ -55,7 +55,7 @@ class Tables(dg.ConfigurableIOManager):
     def handle_output(self, context: dg.OutputContext, obj: pd.DataFrame) -> None:
         """Store a table and show where."""
         path = self._path(context.asset_key)
-        replace_file(path, cast("bytes", obj.to_parquet(index=False)))
+        replace_file(path, obj.to_parquet(index=False))
         context.add_output_metadata({"path": dg.MetadataValue.path(str(path.resolve()))})
 
     def load_input(self, context: dg.InputContext) -> pd.DataFrame:

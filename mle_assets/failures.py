@@ -1,13 +1,13 @@
 """From an error in words to a failed run that says only those words."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 import dagster as dg
 
 
 @contextmanager
-def failing_on(*expected: type[Exception]) -> Iterator[None]:
+def failing_on(*expected: type[Exception]) -> Generator[None]:
     """Turn an expected error into a Dagster failure with the same sentence, not to be retried."""
     try:
         yield

@@ -110,7 +110,9 @@ def amenity_flags(amenities: pd.Series) -> dict[str, pd.Series]:
     escaped = amenities.str.contains(r"\\u00[2-7]", regex=True).fillna(False)
     # Only an escaped ASCII letter could hide a word from a search in the JSON text itself.
     text = amenities.mask(escaped, amenities[escaped].map(_unescape)) if escaped.any() else amenities
-    return {flag: text.str.contains(word, regex=False).fillna(False).astype(bool) for flag, word in AMENITY_WORDS.items()}
+    return {
+        flag: text.str.contains(word, regex=False).fillna(False).astype(bool) for flag, word in AMENITY_WORDS.items()
+    }
 
 
 def _unescape(amenities: str) -> str:

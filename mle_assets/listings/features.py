@@ -1,5 +1,7 @@
 """From cleaned listings to what a model sees: `encode()` for a whole table at once."""
 
+from typing import Any
+
 import msgspec
 import numpy as np
 import pandas as pd
@@ -16,8 +18,11 @@ def feature_matrix(listings: pd.DataFrame) -> NDArray[np.float32]:
     Rounded to float32 before any fit: a tree fitted on float64 would put rows on the other side of a
     split once it is exported (onnx/sklearn-onnx#1192).
     """
-    columns = [listings[name].map(_CODES[name]) if name in _CODES else listings[name] for name in FEATURES]
-    return np.column_stack([column.to_numpy(dtype=np.float32) for column in columns])
+    matrix = np.empty((len(listings), len(FEATURES)), dtype=np.float32)
+    for position, name in enumerate(FEATURES):
+        column = listings[name]
+        matrix[:, position] = column.map(_CODES[name]) if name in _CODES else column
+    return matrix
 
 
 def category_codes(listings: pd.DataFrame) -> NDArray[np.int64]:
@@ -25,6 +30,6 @@ def category_codes(listings: pd.DataFrame) -> NDArray[np.int64]:
     return listings["price_category"].to_numpy(dtype=np.int64)
 
 
-def to_listing(row: "pd.Series[object]") -> Listing:
+def to_listing(row: "pd.Series[Any]") -> Listing:
     """One row of a table of cleaned listings as the `Listing` a client would send."""
     return msgspec.convert({name: row[name] for name in Listing.__struct_fields__}, Listing, strict=False)

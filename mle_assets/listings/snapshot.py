@@ -6,12 +6,12 @@ import tempfile
 import urllib.error
 import urllib.request
 import zlib
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import IO
+from typing import IO, Literal
 
 import dagster as dg
 import pandas as pd
@@ -90,7 +90,7 @@ def _last_day(days: pd.Series) -> date | None:
 
 
 @contextmanager
-def _local_copy(source: str) -> Iterator[Path]:
+def _local_copy(source: str) -> Generator[Path]:
     if not source.startswith(("http://", "https://")):
         path = Path(source).expanduser()
         if not path.is_file():
@@ -126,7 +126,7 @@ def _read_table(source: str, path: Path) -> tuple[pd.DataFrame, str]:
     return _read_csv(source, path, "gzip" if head.startswith(b"\x1f\x8b") else None)
 
 
-def _read_csv(source: str, path: Path, compression: str | None) -> tuple[pd.DataFrame, str]:
+def _read_csv(source: str, path: Path, compression: Literal["gzip"] | None) -> tuple[pd.DataFrame, str]:
     try:
         first = pd.read_csv(path, compression=compression, nrows=1, dtype=str)
         _check_columns(source, first.columns)

@@ -32,7 +32,9 @@ def split(listings: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 @dg.multi_asset(
     outs={
-        name: dg.AssetOut(io_manager_key="tables", code_version=code_version(__file__), kinds={"pandas"}, description=text)
+        name: dg.AssetOut(
+            io_manager_key="tables", code_version=code_version(__file__), kinds={"pandas"}, description=text
+        )
         for name, text in {
             "train_listings": "The 85 % of the listings that models are fitted, tuned and ranked on.",
             "test_listings": "The 15 % that only the reports and the gate see.",

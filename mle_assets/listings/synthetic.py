@@ -23,22 +23,20 @@ _SEED = 20211204
 _CHUNK = 100_000
 
 _COLUMNS = """
-    id listing_url scrape_id last_scraped name description neighborhood_overview picture_url host_id
-    host_url host_name host_since host_location host_about host_response_time host_response_rate
-    host_acceptance_rate host_is_superhost host_thumbnail_url host_picture_url host_neighbourhood
-    host_listings_count host_total_listings_count host_verifications host_has_profile_pic
-    host_identity_verified neighbourhood neighbourhood_cleansed neighbourhood_group_cleansed latitude
-    longitude property_type room_type accommodates bathrooms bathrooms_text bedrooms beds amenities
-    price minimum_nights maximum_nights minimum_minimum_nights maximum_minimum_nights
-    minimum_maximum_nights maximum_maximum_nights minimum_nights_avg_ntm maximum_nights_avg_ntm
-    calendar_updated has_availability availability_30 availability_60 availability_90 availability_365
-    calendar_last_scraped number_of_reviews number_of_reviews_ltm number_of_reviews_l30d first_review
-    last_review review_scores_rating review_scores_accuracy review_scores_cleanliness
+    id listing_url scrape_id last_scraped name description neighborhood_overview picture_url host_id host_url
+    host_name host_since host_location host_about host_response_time host_response_rate host_acceptance_rate
+    host_is_superhost host_thumbnail_url host_picture_url host_neighbourhood host_listings_count
+    host_total_listings_count host_verifications host_has_profile_pic host_identity_verified neighbourhood
+    neighbourhood_cleansed neighbourhood_group_cleansed latitude longitude property_type room_type accommodates
+    bathrooms bathrooms_text bedrooms beds amenities price minimum_nights maximum_nights minimum_minimum_nights
+    maximum_minimum_nights minimum_maximum_nights maximum_maximum_nights minimum_nights_avg_ntm
+    maximum_nights_avg_ntm calendar_updated has_availability availability_30 availability_60 availability_90
+    availability_365 calendar_last_scraped number_of_reviews number_of_reviews_ltm number_of_reviews_l30d
+    first_review last_review review_scores_rating review_scores_accuracy review_scores_cleanliness
     review_scores_checkin review_scores_communication review_scores_location review_scores_value license
     instant_bookable calculated_host_listings_count calculated_host_listings_count_entire_homes
-    calculated_host_listings_count_private_rooms calculated_host_listings_count_shared_rooms
-    reviews_per_month
-""".split()
+    calculated_host_listings_count_private_rooms calculated_host_listings_count_shared_rooms reviews_per_month
+""".split()  # noqa: SIM905 (74 names, readable as a paragraph)
 
 _NUMBERS = {"id": pa.int64(), "latitude": pa.float64(), "longitude": pa.float64(), "accommodates": pa.int64()}
 
@@ -131,7 +129,7 @@ def _chunk(random: np.random.Generator, schema: pa.Schema, first: int, size: int
     accommodates = 1 + np.minimum(15, random.poisson(np.array([sleeps for *_, sleeps in _ROOM_TYPES.values()])[room]))
     bedrooms = 1 + np.where(room == 0, random.binomial(np.maximum(0, accommodates - 2), 0.28), 0)
     beds = np.maximum(1, random.binomial(accommodates, 0.55))
-    baths = 0.5 * (2 + random.binomial(2 * bedrooms - 1, 0.16))
+    baths = (2 + random.binomial(2 * bedrooms - 1, 0.16)) / 2
     log_price = (
         _BASE_LOG_PRICE
         + np.array([effect for *_, effect in _BOROUGHS.values()])[borough]
