@@ -2,7 +2,7 @@
 
 from copy import copy
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import onnx
@@ -73,11 +73,14 @@ def export(pipeline: Pipeline) -> bytes:
         leave_forest_empty,
         options={"zipmap": [True, False], "nocl": [True, False], "output_class_labels": [False, True]},
     )
-    model = skl2onnx.to_onnx(
-        shown,
-        initial_types=[("features", FloatTensorType([None, len(FEATURES)]))],
-        target_opset=_OPSETS,
-        options={id(shown.steps[-1][1]): {"zipmap": False}},
+    model = cast(
+        "onnx.ModelProto",
+        skl2onnx.to_onnx(
+            shown,
+            initial_types=cast("Any", [("features", FloatTensorType([None, len(FEATURES)]))]),
+            target_opset=_OPSETS,
+            options={id(shown.steps[-1][1]): {"zipmap": False}},
+        ),
     )
     for node in model.graph.node:
         if forest is not None and node.op_type == "TreeEnsembleRegressor":

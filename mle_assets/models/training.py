@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import dagster as dg
 import msgspec
@@ -31,6 +31,7 @@ FOLDS = 3
 """With some 27,000 listings a fourth and fifth fold change no ranking, and would double the time."""
 SEED = 0
 PARITY_ROWS = 1_000
+
 
 class CrossValidation(msgspec.Struct, frozen=True):
     """Log loss on held-out folds of the training listings: its mean per listing and the standard error of that."""
@@ -77,8 +78,13 @@ def fit(family: Family, X: NDArray[np.float32], y: NDArray[np.int64]) -> dict[st
     The largest forest is fitted once; a smaller member is its first trees.
     """
     *smaller, largest = family.members
-    fitted = clone(largest.pipeline()).fit(X, y)
+    fitted = _fit_one(largest, X, y)
     return {**{member.name: _first_trees(fitted, member) for member in smaller}, largest.name: fitted}
+
+
+def _fit_one(candidate: Candidate, X: NDArray[np.float32], y: NDArray[np.int64]) -> Pipeline:
+    # A clone: the estimator in CANDIDATES stays unfitted.
+    return cast("Pipeline", clone(candidate.pipeline())).fit(X, y)
 
 
 def _first_trees(fitted: Pipeline, member: Candidate) -> Pipeline:
@@ -97,7 +103,7 @@ def cross_validate(family: Family, X: NDArray[np.float32], y: NDArray[np.int64])
         raise ValueError(f"a price category has fewer than {FOLDS} training listings: use a larger snapshot")
     of_listing = {member.name: np.empty(len(y)) for member in family.members}
     for train, held_out in StratifiedKFold(FOLDS, shuffle=True, random_state=SEED).split(X, y):
-        fitted = clone(family.members[-1].pipeline()).fit(X[train], y[train])
+        fitted = _fit_one(family.members[-1], X[train], y[train])
         for member, probabilities in _answers(family, fitted, X[held_out]):
             of_listing[member.name][held_out] = losses(probabilities, y[held_out])
     return {
@@ -122,7 +128,7 @@ def _answers(family: Family, fitted: Pipeline, X: NDArray[np.float32]) -> Iterat
         upto = member.estimator.get_params()["n_estimators"]
         trees = forest.estimators_[done:upto]
         parts = Parallel(n_jobs=-1, prefer="threads")(delayed(tree.tree_.predict)(selected) for tree in trees)
-        total += np.sum(parts, axis=0)
+        total += np.sum(cast("list[Probabilities]", parts), axis=0)
         done = upto
         yield member, total / done
 
