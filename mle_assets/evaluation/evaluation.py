@@ -130,9 +130,7 @@ def evaluation_asset(candidate: Candidate) -> dg.AssetsDefinition:
     )
     def evaluation(model: TrainedModel, test_listings: pd.DataFrame) -> dg.MaterializeResult[Evaluation]:
         figures, predictions, report = evaluate(model.training, model.onnx, test_listings)
-        return dg.MaterializeResult(
-            value=Evaluation(figures, predictions, render(report)), metadata=_metadata(figures)
-        )
+        return dg.MaterializeResult(value=Evaluation(figures, predictions, render(report)), metadata=_metadata(figures))
 
     return evaluation
 
@@ -152,7 +150,9 @@ def _metadata(figures: Figures) -> dict[str, Any]:
 def _category_table(metrics: Metrics) -> dg.TableMetadataValue:
     return dg.MetadataValue.table(
         [
-            dg.TableRecord({"category": str(name), **{k: round(v, 4) for k, v in msgspec.structs.asdict(category).items()}})
+            dg.TableRecord(
+                {"category": str(name), **{k: round(v, 4) for k, v in msgspec.structs.asdict(category).items()}}
+            )
             for name, category in metrics.categories.items()
         ],
         schema=dg.TableSchema(
@@ -168,7 +168,9 @@ def _category_table(metrics: Metrics) -> dg.TableMetadataValue:
 def _confusion_table(metrics: Metrics) -> dg.TableMetadataValue:
     return dg.MetadataValue.table(
         [
-            dg.TableRecord({"category": str(name), **{f"answered {to}": row[code] for code, to in enumerate(CATEGORIES)}})
+            dg.TableRecord(
+                {"category": str(name), **{f"answered {to}": row[code] for code, to in enumerate(CATEGORIES)}}
+            )
             for name, row in zip(CATEGORIES, metrics.confusion, strict=True)
         ],
         schema=dg.TableSchema(

@@ -86,10 +86,11 @@ def _standing(place: int, figures: Figures) -> Standing:
 
 def _reason(best: Figures, leader: Figures, equals: list[Figures], limit: float) -> str:
     of_best = f"{best.cross_validation.log_loss:.4f}"
-    if leader is best and len(equals) == 1:
-        return f"{leader.candidate} has the lowest cross-validated log loss, {of_best}; no other comes within one standard error."
     if leader is best:
-        return f"{leader.candidate} has the lowest cross-validated log loss, {of_best}, and is the smallest of the {len(equals)} models within one standard error of it."
+        lowest = f"{leader.candidate} has the lowest cross-validated log loss, {of_best}"
+        if len(equals) == 1:
+            return f"{lowest}; no other comes within one standard error."
+        return f"{lowest}, and is the smallest of the {len(equals)} models within one standard error of it."
     return (
         f"{leader.candidate} ({leader.cross_validation.log_loss:.4f}) is within one standard error of the lowest "
         f"cross-validated log loss ({best.candidate}, {of_best}, limit {limit:.4f}) and is the smallest model there: "

@@ -76,7 +76,9 @@ def measure(probabilities: Probabilities, codes: NDArray[np.int64]) -> Metrics:
     )
 
 
-def roc_curves(probabilities: Probabilities, codes: NDArray[np.int64], points: int = 60) -> dict[str, list[tuple[float, float]]]:
+def roc_curves(
+    probabilities: Probabilities, codes: NDArray[np.int64], points: int = 60
+) -> dict[str, list[tuple[float, float]]]:
     """Each category's ROC curve as (false positive rate, true positive rate), thinned to about `points`."""
     curves: dict[str, list[tuple[float, float]]] = {}
     for code, name in enumerate(CATEGORIES):
