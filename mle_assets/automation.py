@@ -60,7 +60,7 @@ def new_snapshot_sensor(folder: str) -> dg.SensorDefinition:
         minimum_interval_seconds=10,
         description=f"Trains on each new file in {folder} once; names that begin with a dot are left alone.",
     )
-    def new_snapshot(context: dg.SensorEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
+    def new_snapshot(_: dg.SensorEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
         files = settled_files(Path(folder), now=time.time())
         if not files:
             yield dg.SkipReason(f"No snapshot lies in {folder}.")

@@ -94,7 +94,12 @@ def compare(release: Release, current: PublishedModel | None, model: bytes, test
 
 
 def draft_manifest(
-    lineage: Lineage, run_id: str, git_commit: str | None, model: TrainedModel, evaluation: Evaluation, test: pd.DataFrame
+    lineage: Lineage,
+    run_id: str,
+    git_commit: str | None,
+    model: TrainedModel,
+    evaluation: Evaluation,
+    test: pd.DataFrame,
 ) -> Manifest:
     """All that is known about a model; the registry adds its version, digests and time."""
     raw, listings = lineage.metadata("raw_listings"), lineage.metadata("listings")
@@ -144,7 +149,7 @@ def champion(
     test_listings: pd.DataFrame,
     artefacts: dg.ResourceParam[Artefacts],
     release: Release,
-) -> dg.MaterializeResult[None]:
+) -> dg.MaterializeResult[Any]:
     """The model in production: the leaderboard's leader is published, and promoted if the gate says so."""
     registry = release.registry()
     with failing_on(NotTheRankedModel, LineageBroken, ModelRefused, HistoryDamaged, RegistryBusy):
