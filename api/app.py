@@ -14,7 +14,7 @@ from model_registry.store import Registry
 
 
 def create_app(settings: Settings) -> Litestar:
-    """The API over the registry that the settings name; the champion is loaded at start-up and followed from then on."""
+    """The API over the registry that the settings name; the champion is loaded at start and followed."""
     serving = Serving(Registry(settings.registry_folder))
     return Litestar(
         route_handlers=[classify, livez, readyz],
