@@ -99,7 +99,9 @@ def wait_for_promotion(daemon: subprocess.Popen[bytes]) -> None:
             runs = instance.get_runs(filters, limit=1)
             if runs and runs[0].status.value != status:
                 status = runs[0].status.value
-                print(f"   run {runs[0].run_id[:8]} of the job promotion: {status.lower().replace('_', ' ')}", flush=True)
+                print(
+                    f"   run {runs[0].run_id[:8]} of the job promotion: {status.lower().replace('_', ' ')}", flush=True
+                )
             if status == "SUCCESS":
                 return
             if status == "FAILURE":
@@ -114,9 +116,13 @@ def show_champion() -> None:
         sys.exit(f"The gate kept the challenger out: {last.decision.reason}")
     manifest = registry.open(champion.version).manifest
     synthetic = "synthetic " if manifest.snapshot.synthetic else ""
-    print(f"   champion   {champion.version}, promoted {champion.promoted_at:%Y-%m-%d %H:%M:%S} UTC by {champion.actor}")
-    print(f"   data       {synthetic}snapshot {manifest.snapshot.sha256[:12]} of {manifest.snapshot.date}, "
-          f"{manifest.rows.kept:,} of {manifest.rows.raw:,} listings kept")
+    print(
+        f"   champion   {champion.version}, promoted {champion.promoted_at:%Y-%m-%d %H:%M:%S} UTC by {champion.actor}"
+    )
+    print(
+        f"   data       {synthetic}snapshot {manifest.snapshot.sha256[:12]} of {manifest.snapshot.date}, "
+        f"{manifest.rows.kept:,} of {manifest.rows.raw:,} listings kept"
+    )
     print(f"   decision   {last.action} of {last.version}: {last.decision.reason}")
 
 
@@ -135,7 +141,9 @@ def ask(port: int) -> None:
     status, headers, body = request(port, "POST", "/classify", json.dumps(LISTING))
     print(f"   POST /classify {json.dumps(LISTING)}")
     print(f"   {status} {body}")
-    print(f"   answered by {headers['X-Model-Version']}, run {headers['X-Run-Id']}, snapshot {headers['X-Snapshot'][:12]}")
+    print(
+        f"   answered by {headers['X-Model-Version']}, run {headers['X-Run-Id']}, snapshot {headers['X-Snapshot'][:12]}"
+    )
     if status != 200:
         sys.exit("The API did not answer.")
 
