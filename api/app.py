@@ -1,5 +1,7 @@
 """The application: settings in, ASGI application out."""
 
+from pathlib import Path
+
 from litestar import Litestar
 from litestar.di import Provide
 from litestar.exceptions import HTTPException
@@ -15,7 +17,7 @@ from model_registry.store import Registry
 
 def create_app(settings: Settings) -> Litestar:
     """The API over the registry that the settings name; the champion is loaded at start and followed."""
-    serving = Serving(Registry(settings.registry_folder))
+    serving = Serving(Registry(Path(settings.model_registry)))
     return Litestar(
         route_handlers=[classify, livez, readyz],
         dependencies={"serving": Provide(lambda: serving, use_cache=True, sync_to_thread=False)},

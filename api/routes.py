@@ -3,6 +3,7 @@
 import msgspec
 from litestar import Request, Response, get, post
 from litestar.datastructures import State
+from litestar.di import NamedDependency
 from litestar.exceptions import ClientException, HTTPException
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.status_codes import HTTP_200_OK, HTTP_503_SERVICE_UNAVAILABLE
@@ -25,7 +26,7 @@ _listing_decoder = msgspec.json.Decoder(Listing)  # strict: Litestar's own decod
     },
     summary="The price category of a listing",
 )
-async def classify(request: ApiRequest, serving: Serving) -> Response[Answer]:
+async def classify(request: ApiRequest, serving: NamedDependency[Serving]) -> Response[Answer]:
     """Answer with the most probable price category; the headers name the model that answered."""
     champion = _champion(serving)
     listing = read_listing(await request.body())
@@ -53,7 +54,7 @@ async def livez() -> Health:
     responses={503: ResponseSpec(Health, description="No model can be served")},
     summary="Can it classify?",
 )
-async def readyz(serving: Serving) -> Response[Health]:
+async def readyz(serving: NamedDependency[Serving]) -> Response[Health]:
     """Ready once a verified champion is loaded."""
     if serving.champion is None:
         return Response(Health("not ready", detail=serving.problem), status_code=HTTP_503_SERVICE_UNAVAILABLE)

@@ -20,7 +20,8 @@ from mle_assets.listings.split import the_halves_can_be_used, train_and_test_lis
 from mle_assets.models.candidates import CANDIDATES, families
 from mle_assets.models.training import training_asset
 from mle_assets.release.champion import champion
-from mle_assets.resources import Settings, make_resources, read_settings
+from mle_assets.resources import Settings, make_resources
+from model_registry.settings import read_settings
 
 
 def make_definitions(settings: Settings) -> dg.Definitions:
@@ -53,4 +54,4 @@ def make_definitions(settings: Settings) -> dg.Definitions:
 @dg.definitions
 def defs() -> dg.Definitions:
     """What Dagster loads: the definitions for the environment it was started in."""
-    return make_definitions(read_settings(os.environ))
+    return make_definitions(read_settings(Settings, os.environ))

@@ -1,18 +1,17 @@
-"""What the assets are given: settings from the environment, and the resources made from them.
-
-The only place on this side that reads the environment.
-"""
+"""What the assets are given: settings from the environment, and the resources made from them."""
 
 import subprocess
-from collections.abc import Mapping
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
+from msgspec import Meta
 
 from mle_assets.artefacts import Artefacts, Tables
 from mle_assets.listings import synthetic
 from mle_assets.listings.snapshot import DefaultSnapshot
 from mle_assets.release.champion import Release
+from model_registry.settings import DEFAULT_REGISTRY
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -20,45 +19,27 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     snapshot: str = synthetic.SOURCE
     """The snapshot a run reads unless its config names one: a path, an http(s) URL, or "synthetic"."""
-    synthetic_listings: int = synthetic.DEFAULT_LISTINGS
+    synthetic_listings: Annotated[int, Meta(ge=1)] = synthetic.DEFAULT_LISTINGS
     """How many listings the synthetic snapshot has."""
     snapshot_folder: str = "var/snapshots"
     """The folder that the sensor new_snapshot watches."""
     asset_folder: str = "var/assets"
     """Where tables, models and evaluations are kept between steps."""
-    model_registry: str = "var/registry"
+    model_registry: str = DEFAULT_REGISTRY
     """The registry folder; the API is given the same."""
-    gate_confidence: float = 0.95
-    """How sure the gate must be that a challenger is better, between 0.5 and 1."""
+    gate_confidence: Annotated[float, Meta(ge=0.5, lt=1)] = 0.95
+    """How sure the gate must be that a challenger is better, from 0.5 to below 1."""
     gate_margin: float = 0.0
     """By how much log loss a challenger must be better, at least."""
     git_commit: str | None = None
     """The commit this code is of; asked of git where it is not set."""
 
 
-class BadSetting(Exception):
-    """A variable of the environment has a value that cannot be used."""
-
-
-def read_settings(environment: Mapping[str, str]) -> Settings:
-    """The settings in an environment; an empty variable counts as unset. Raises BadSetting naming the variable."""
-    given = {name: environment[name.upper()] for name in Settings.__struct_fields__ if environment.get(name.upper())}
-    try:
-        settings = msgspec.convert(given, Settings, strict=False)
-    except msgspec.ValidationError as error:
-        raise BadSetting(f"A variable of the environment has a wrong value: {error}") from error
-    if not 0.5 <= settings.gate_confidence < 1:
-        raise BadSetting(f"GATE_CONFIDENCE is {settings.gate_confidence}: give a number from 0.5 to below 1")
-    if settings.synthetic_listings < 1:
-        raise BadSetting(f"SYNTHETIC_LISTINGS is {settings.synthetic_listings}: give a positive number")
-    return settings
-
-
 def make_resources(settings: Settings) -> dict[str, object]:
     """Every resource by the name under which the assets ask for it."""
     return {
-        "tables": Tables(folder=f"{settings.asset_folder}"),
-        "artefacts": Artefacts(folder=f"{settings.asset_folder}"),
+        "tables": Tables(folder=settings.asset_folder),
+        "artefacts": Artefacts(folder=settings.asset_folder),
         "default_snapshot": DefaultSnapshot(
             source=settings.snapshot,
             synthetic_listings=settings.synthetic_listings,

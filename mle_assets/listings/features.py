@@ -32,4 +32,5 @@ def category_codes(listings: pd.DataFrame) -> NDArray[np.int64]:
 
 def to_listing(row: "pd.Series[Any]") -> Listing:
     """One row of a table of cleaned listings as the `Listing` a client would send."""
-    return msgspec.convert({name: row[name] for name in Listing.__struct_fields__}, Listing, strict=False)
+    # to_dict() turns numpy's scalars into Python's own.
+    return msgspec.convert(row[list(Listing.__struct_fields__)].to_dict(), Listing)

@@ -206,8 +206,9 @@ def raw_listings(config: RawListingsConfig, default_snapshot: DefaultSnapshot) -
         value=snapshot.listings,
         data_version=dg.DataVersion(snapshot.sha256),
         metadata={
-            "source": "synthetic (made up, not real listings)" if snapshot.synthetic else snapshot.source,
+            "source": snapshot.source,
             "synthetic": snapshot.synthetic,
+            "kind": "synthetic: made up, not real listings" if snapshot.synthetic else "as scraped",
             "sha256": snapshot.sha256,
             "date": str(snapshot.date or "unknown"),
             "dagster/row_count": len(snapshot.listings),

@@ -1,8 +1,9 @@
 """scikit-learn to ONNX, fast for forests, and proven equal."""
 
+import warnings
 from copy import copy
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import onnx
@@ -73,15 +74,15 @@ def export(pipeline: Pipeline) -> bytes:
         leave_forest_empty,
         options={"zipmap": [True, False], "nocl": [True, False], "output_class_labels": [False, True]},
     )
-    model = cast(
-        "onnx.ModelProto",
-        skl2onnx.to_onnx(
+    with warnings.catch_warnings():
+        # skl2onnx writes booleans where integers belong; protobuf, held back in pyproject.toml, still takes them.
+        warnings.filterwarnings("ignore", message=".*Expected an int, got a boolean")
+        model = skl2onnx.to_onnx(
             shown,
-            initial_types=cast("Any", [("features", FloatTensorType([None, len(FEATURES)]))]),
+            initial_types=[("features", FloatTensorType([None, len(FEATURES)]))],
             target_opset=_OPSETS,
             options={id(shown.steps[-1][1]): {"zipmap": False}},
-        ),
-    )
+        )
     for node in model.graph.node:
         if forest is not None and node.op_type == "TreeEnsembleRegressor":
             _fill(node, forest)

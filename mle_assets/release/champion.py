@@ -155,7 +155,7 @@ def champion(
     with failing_on(NotTheRankedModel, LineageBroken, ModelRefused, HistoryDamaged, RegistryBusy):
         model, evaluation = leading_model(artefacts, leaderboard)
         lineage = trace(context.instance, "leaderboard", "test_listings")
-        draft = draft_manifest(lineage, context.run_id, release.git_commit, model, evaluation, test_listings)
+        draft = draft_manifest(lineage, context.run.run_id, release.git_commit, model, evaluation, test_listings)
         current = current_champion(registry)
         decision = compare(release, current, model.onnx, test_listings)
         challenger = registry.publish(draft, model.onnx, evaluation.report)

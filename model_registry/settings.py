@@ -1,0 +1,28 @@
+"""Settings from an environment, the same way on both sides: a struct's fields are variables in capitals."""
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+import msgspec
+
+DEFAULT_REGISTRY = "var/registry"
+"""The registry folder where MODEL_REGISTRY is not set; relative to where a process is started."""
+
+_Settings = TypeVar("_Settings", bound=msgspec.Struct)
+
+
+class BadSetting(Exception):
+    """A variable of the environment has a value that cannot be used."""
+
+
+def read_settings(kind: type[_Settings], environment: Mapping[str, str]) -> _Settings:
+    """The settings in an environment; an empty variable counts as unset. Raises BadSetting naming the variable."""
+    values: dict[str, Any] = {}
+    for field in msgspec.structs.fields(kind):
+        given = environment.get(field.name.upper())
+        if given:
+            try:
+                values[field.name] = msgspec.convert(given, field.type, strict=False)
+            except msgspec.ValidationError as error:
+                raise BadSetting(f"{field.name.upper()}={given!r} cannot be used: {error}") from error
+    return kind(**values)

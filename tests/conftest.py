@@ -1,0 +1,105 @@
+"""What several tests share: a synthetic snapshot, and one real training run on it."""
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from mle_assets.definitions import make_definitions
+from mle_assets.listings.synthetic import write_snapshot
+from mle_assets.resources import Settings
+from model_registry.store import Registry
+
+REAL_SNAPSHOT = Path(__file__).parents[2] / "shared" / "data" / "nyc-2021-12-04-listings.csv.gz"
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """The code location over folders of its own, with a Dagster instance on disk."""
+
+    settings: Settings
+    definitions: dg.Definitions
+    instance: dg.DagsterInstance
+
+    @property
+    def registry(self) -> Registry:
+        return Registry(Path(self.settings.model_registry))
+
+    @property
+    def assets(self) -> Path:
+        return Path(self.settings.asset_folder)
+
+    def run(self, job: str, snapshot: str | None = None, **options: object) -> dg.ExecuteInProcessResult:
+        config = {"ops": {"raw_listings": {"config": {"snapshot": snapshot}}}} if snapshot else None
+        return self.definitions.resolve_job_def(job).execute_in_process(
+            run_config=config, instance=self.instance, raise_on_error=False, **options
+        )
+
+
+def make_pipeline(folder: Path, instance: dg.DagsterInstance, **settings: object) -> Pipeline:
+    chosen = Settings(
+        **{
+            "synthetic_listings": 4_000,
+            "snapshot_folder": str(folder / "snapshots"),
+            "asset_folder": str(folder / "assets"),
+            "model_registry": str(folder / "registry"),
+            **settings,
+        }
+    )
+    return Pipeline(chosen, make_definitions(chosen), instance)
+
+
+def instance_in(folder: Path) -> dg.DagsterInstance:
+    """A Dagster instance that keeps its records in a folder."""
+    folder.mkdir()
+    return dg.DagsterInstance.local_temp(str(folder))
+
+
+@pytest.fixture
+def pipeline(tmp_path: Path) -> Iterator[Pipeline]:
+    """A pipeline in which nothing has run."""
+    with instance_in(tmp_path / "dagster") as instance:
+        yield make_pipeline(tmp_path, instance)
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
+    """A pipeline after one training run on 4,000 synthetic listings; tests leave it as it is."""
+    folder = tmp_path_factory.mktemp("trained")
+    with instance_in(folder / "dagster") as instance:
+        pipeline = make_pipeline(folder, instance)
+        assert pipeline.run("training").success
+        yield pipeline
+
+
+@pytest.fixture
+def ready(trained: Pipeline, tmp_path: Path) -> Iterator[Pipeline]:
+    """A copy of the trained pipeline, with its records and an empty registry, for a test to change."""
+    shutil.copytree(trained.assets.parent, tmp_path, dirs_exist_ok=True)
+    with dg.DagsterInstance.local_temp(str(tmp_path / "dagster")) as instance:
+        yield make_pipeline(tmp_path, instance)
+
+
+@pytest.fixture(scope="session")
+def synthetic_snapshot(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file of a small synthetic snapshot."""
+    path = tmp_path_factory.mktemp("snapshots") / "synthetic-2000.csv"
+    write_snapshot(path, 2_000)
+    return path
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> Registry:
+    """An empty registry."""
+    return Registry(tmp_path / "registry")
+
+
+@pytest.fixture(scope="session")
+def real_snapshot() -> Path:
+    """New York's snapshot of 2021-12-04; tests that use it are skipped where it is absent."""
+    if not REAL_SNAPSHOT.exists():
+        pytest.skip(f"the real snapshot is not at ../shared/data/{REAL_SNAPSHOT.name}")
+    return REAL_SNAPSHOT

@@ -1,0 +1,72 @@
+"""The artefact that would be served is what is evaluated."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from mle_assets.evaluation.evaluation import Evaluation, on_all_cores, permutation_importance
+from mle_assets.listings.features import category_codes, feature_matrix
+from mle_assets.models.scoring import losses
+from mle_assets.models.training import TrainedModel
+from model_registry.classifier import Classifier
+from tests.conftest import Pipeline
+
+
+def evaluated(trained: Pipeline, candidate: str) -> tuple[Evaluation, Classifier, pd.DataFrame]:
+    model = TrainedModel.read(trained.assets / "models" / candidate)
+    test = pd.read_parquet(trained.assets / "test_listings.parquet")
+    return Evaluation.read(trained.assets / "evaluations" / candidate), Classifier(model.onnx), test
+
+
+def test_the_rows_are_the_predecessors_and_hold_the_served_models_own_answers(trained: Pipeline) -> None:
+    evaluation, classifier, test = evaluated(trained, "hist_gradient_boosting")
+    rows = evaluation.predictions
+    assert list(rows.columns) == [
+        "id",
+        "price_category",
+        "predicted_price_category",
+        *(f"price_category_prob_{code}" for code in range(4)),
+    ]
+    answers = classifier.probabilities(feature_matrix(test))
+    np.testing.assert_allclose(rows.iloc[:, 3:], answers, atol=1e-7)
+    assert rows["id"].tolist() == test["id"].tolist()
+    assert rows["predicted_price_category"].tolist() == answers.argmax(axis=1).tolist()
+
+
+def test_the_figures_are_those_of_the_rows(trained: Pipeline) -> None:
+    evaluation, _, _ = evaluated(trained, "random_forest")
+    rows, metrics = evaluation.predictions, evaluation.figures.metrics
+    assert metrics.accuracy == (rows["price_category"] == rows["predicted_price_category"]).mean()
+    stated = losses(rows.iloc[:, 3:].to_numpy(), rows["price_category"].to_numpy()).mean()
+    np.testing.assert_allclose(metrics.log_loss, stated, rtol=1e-5)
+
+
+def test_an_unused_feature_has_no_importance_and_a_used_one_has(trained: Pipeline) -> None:
+    _, classifier, test = evaluated(trained, "simple_classifier_100")
+    importance = permutation_importance(classifier, feature_matrix(test), category_codes(test))
+    assert importance["room_type"] > 0.05
+    assert {importance[name] for name in ("beds", "latitude", "longitude", "tv", "elevator", "internet")} == {0.0}
+
+
+def test_sharing_rows_among_cores_changes_no_answer(trained: Pipeline) -> None:
+    _, classifier, test = evaluated(trained, "hist_gradient_boosting")
+    X = np.repeat(feature_matrix(test), 3, axis=0)
+    np.testing.assert_array_equal(on_all_cores(classifier, X), classifier.probabilities(X))
+    np.testing.assert_array_equal(on_all_cores(classifier, X[:1]), classifier.probabilities(X[:1]))
+
+
+def test_a_report_is_one_page_that_asks_for_nothing_else(trained: Pipeline) -> None:
+    page = (trained.assets / "evaluations" / "hist_gradient_boosting" / "report.html").read_text()
+    assert "<h1>hist_gradient_boosting</h1>" in page
+    assert page.count("<polyline") == 4
+    for sign in ("http:", "https:", "<script", "<link", "src=", "@import"):
+        assert sign not in page
+
+
+def test_what_was_written_is_read_back(trained: Pipeline, tmp_path: Path) -> None:
+    evaluation, _, _ = evaluated(trained, "logistic_regression")
+    evaluation.write(tmp_path)
+    again = Evaluation.read(tmp_path)
+    assert (again.figures, again.report) == (evaluation.figures, evaluation.report)
+    pd.testing.assert_frame_equal(again.predictions, evaluation.predictions)

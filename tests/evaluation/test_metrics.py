@@ -1,0 +1,59 @@
+"""Figures, against ones worked out by hand."""
+
+import numpy as np
+import pytest
+
+from mle_assets.evaluation.metrics import measure, roc_curves
+
+CODES = np.array([0, 0, 1, 2, 3])
+SURE = np.eye(4)[CODES]
+#               Low, called Mid once; everything else right
+PROBABILITIES = np.array(
+    [
+        [0.7, 0.1, 0.1, 0.1],
+        [0.2, 0.6, 0.1, 0.1],
+        [0.1, 0.7, 0.1, 0.1],
+        [0.1, 0.1, 0.7, 0.1],
+        [0.1, 0.1, 0.1, 0.7],
+    ]
+)
+
+
+def test_a_perfect_answer_has_perfect_figures() -> None:
+    figures = measure(SURE, CODES)
+    assert figures.headline() == {
+        "accuracy": 1.0,
+        "balanced_accuracy": 1.0,
+        "macro_f1": 1.0,
+        "roc_auc": 1.0,
+        "log_loss": 0.0,
+    }
+
+
+def test_the_figures_of_five_listings_are_those_worked_out_by_hand() -> None:
+    figures = measure(PROBABILITIES, CODES)
+    assert figures.accuracy == 0.8
+    assert figures.balanced_accuracy == pytest.approx((0.5 + 1 + 1 + 1) / 4)
+    assert figures.macro_f1 == pytest.approx((2 / 3 + 2 / 3 + 1 + 1) / 4)
+    assert figures.roc_auc == pytest.approx(1.0)
+    assert figures.log_loss == pytest.approx(-(4 * np.log(0.7) + np.log(0.2)) / 5)
+    assert figures.confusion == ((1, 1, 0, 0), (0, 1, 0, 0), (0, 0, 1, 0), (0, 0, 0, 1))
+    low = figures.categories["Low"]
+    assert (low.precision, low.recall, low.f1, low.support) == (1.0, 0.5, pytest.approx(2 / 3), 2)
+
+
+def test_a_category_that_is_never_answered_has_no_precision() -> None:
+    figures = measure(np.tile([0.7, 0.1, 0.1, 0.1], (5, 1)), CODES)
+    assert figures.categories["Lux"].precision == 0.0
+    assert figures.roc_auc == 0.5
+
+
+def test_without_a_category_there_are_no_figures() -> None:
+    with pytest.raises(ValueError, match="no listing of category Lux"):
+        measure(SURE[:4], CODES[:4])
+
+
+def test_a_roc_curve_goes_from_corner_to_corner() -> None:
+    for points in roc_curves(PROBABILITIES, CODES).values():
+        assert (points[0], points[-1]) == ((0.0, 0.0), (1.0, 1.0))
+        assert points == sorted(points)

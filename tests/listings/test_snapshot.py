@@ -1,0 +1,147 @@
+"""A snapshot is read from any of its notations, or refused in one sentence."""
+
+import gzip
+import hashlib
+import threading
+from collections.abc import Iterator
+from functools import partial
+from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from mle_assets.listings.snapshot import RAW_COLUMNS, BadSnapshot, read_snapshot
+
+
+def test_a_plain_csv_a_gzip_and_a_parquet_file_hold_the_same_listings(synthetic_snapshot: Path, tmp_path: Path) -> None:
+    zipped, parquet = tmp_path / "listings.csv.gz", tmp_path / "listings.parquet"
+    zipped.write_bytes(gzip.compress(synthetic_snapshot.read_bytes()))
+    pd.read_csv(synthetic_snapshot, dtype=str).to_parquet(parquet)
+    plain = read_snapshot(str(synthetic_snapshot))
+    for path in (zipped, parquet):
+        pd.testing.assert_frame_equal(read_snapshot(str(path)).listings, plain.listings)
+
+
+def test_a_snapshot_is_identified_by_the_sha256_of_its_file(synthetic_snapshot: Path) -> None:
+    expected = hashlib.sha256(synthetic_snapshot.read_bytes()).hexdigest()
+    assert read_snapshot(str(synthetic_snapshot)).sha256 == expected
+
+
+def test_a_synthetic_snapshot_says_so_whatever_its_file_is_called(synthetic_snapshot: Path, tmp_path: Path) -> None:
+    renamed = tmp_path / "nyc-listings.csv"
+    renamed.write_bytes(synthetic_snapshot.read_bytes())
+    assert read_snapshot(str(renamed)).synthetic
+
+
+def test_the_date_is_the_last_day_scraped(synthetic_snapshot: Path) -> None:
+    assert str(read_snapshot(str(synthetic_snapshot)).date) == "2021-12-04"
+
+
+def test_a_newer_snapshot_with_79_columns_and_numeric_bathrooms_is_read(
+    synthetic_snapshot: Path, tmp_path: Path
+) -> None:
+    newer = pd.read_csv(synthetic_snapshot, dtype=str)
+    newer["bathrooms"] = newer.pop("bathrooms_text").str.extract(r"(\d+\.?\d*)", expand=False).fillna("1.0")
+    for name in ("source", "host_thumbnail", "availability_eoy", "number_of_reviews_ly", "estimated_occupancy_l365d"):
+        newer[name] = "x"
+    newer.to_csv(tmp_path / "newer.csv", index=False)
+    listings = read_snapshot(str(tmp_path / "newer.csv")).listings
+    assert list(listings.columns) == list(RAW_COLUMNS)
+    assert listings["bathrooms"].notna().all()
+    assert listings["bathrooms_text"].isna().all()
+
+
+HEADER = ",".join(RAW_COLUMNS).encode()
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "is empty (0 bytes)"),
+        (b"<!DOCTYPE html><html><body>404 Not Found</body></html>", "is an HTML or XML page, not a table"),
+        (b"\n  <html>", "is an HTML or XML page"),
+        (HEADER + b"\n", "holds no listings, only a header"),
+        (HEADER.replace(b"price", b"cost") + b"\n1", "has no column price among its 14"),
+        (HEADER.replace(b"neighbourhood_group_cleansed,", b"") + b"\n1", "has no column neighbourhood_group_cleansed"),
+        (HEADER.replace(b"bathrooms,bathrooms_text,", b"") + b"\n1", "has no column bathrooms_text"),
+        (HEADER + b'\n1,"unclosed', "is not a whole CSV table"),
+        (b"\x1f\x8b\x08\x00 this is no gzip", "is a damaged gzip file"),
+        (b"PAR1 this is no parquet", "is a damaged Parquet file"),
+        (b"\x89PNG\r\n\x1a\n\x00\xff\xfe" * 20, "is not a whole CSV table"),
+        (HEADER + b"\n\xff\xfe\xff" * 3, "is not a whole CSV table"),
+    ],
+)
+def test_a_bad_file_is_refused_in_one_sentence(content: bytes, words: str, tmp_path: Path) -> None:
+    path = tmp_path / "listings.csv"
+    path.write_bytes(content)
+    with pytest.raises(BadSnapshot) as refusal:
+        read_snapshot(str(path))
+    assert str(refusal.value).startswith(f"The snapshot {path} ")
+    assert words in str(refusal.value)
+
+
+def test_a_missing_file_is_refused_in_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(BadSnapshot, match="is not there: give the path of a csv, csv.gz or parquet file, or a URL"):
+        read_snapshot(str(tmp_path / "nothing.csv"))
+
+
+@pytest.mark.parametrize("share", [0.02, 0.3, 0.6, 0.99])
+def test_a_gzip_that_breaks_off_is_refused_wherever_it_breaks(
+    share: float, synthetic_snapshot: Path, tmp_path: Path
+) -> None:
+    whole = gzip.compress(synthetic_snapshot.read_bytes())
+    (tmp_path / "half.csv.gz").write_bytes(whole[: int(share * len(whole))])
+    with pytest.raises(BadSnapshot, match="is a gzip file that breaks off"):
+        read_snapshot(str(tmp_path / "half.csv.gz"))
+
+
+def test_a_gzip_with_a_flipped_byte_is_refused(synthetic_snapshot: Path, tmp_path: Path) -> None:
+    damaged = bytearray(gzip.compress(synthetic_snapshot.read_bytes()))
+    damaged[len(damaged) // 2] ^= 0xFF
+    (tmp_path / "damaged.csv.gz").write_bytes(damaged)
+    with pytest.raises(BadSnapshot, match="damaged gzip file|not a whole CSV table"):
+        read_snapshot(str(tmp_path / "damaged.csv.gz"))
+
+
+class _BrokenOff(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", "1000")
+        self.end_headers()
+        self.wfile.write(b"id,price\n")
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+class _Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def served(synthetic_snapshot: Path) -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=synthetic_snapshot.parent)) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def test_a_url_is_read_as_a_file_is(served: str, synthetic_snapshot: Path) -> None:
+    fetched = read_snapshot(f"{served}/{synthetic_snapshot.name}")
+    assert fetched.source.startswith("http://127.0.0.1")
+    assert fetched.sha256 == read_snapshot(str(synthetic_snapshot)).sha256
+
+
+def test_a_url_that_is_not_there_is_refused_in_words(served: str) -> None:
+    with pytest.raises(BadSnapshot, match=r"cannot be downloaded \(HTTP Error 404"):
+        read_snapshot(f"{served}/nothing.csv")
+
+
+def test_a_download_that_breaks_off_is_refused_in_words() -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), _BrokenOff) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        with pytest.raises(BadSnapshot, match="broke off after 9 of 1,000 bytes"):
+            read_snapshot(f"http://127.0.0.1:{server.server_port}/listings.csv")
+        server.shutdown()

@@ -1,0 +1,81 @@
+"""Real objects for the tests: small models, published versions, listings."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+import numpy as np
+from sklearn.pipeline import make_pipeline
+from sklearn.tree import DecisionTreeClassifier
+
+from mle_assets.models.onnx_export import export
+from model_registry.classifier import Classifier
+from model_registry.history import Decision
+from model_registry.listing import FEATURES, Listing, Neighbourhood, RoomType, encode
+from model_registry.manifest import SCHEMA_VERSION, SIGNATURE, GoldenRow, Manifest, Rows, Run, Snapshot, digest
+from model_registry.store import Registry
+
+README_LISTING: dict[str, Any] = {
+    "id": 39331263,
+    "accommodates": 5,
+    "room_type": "Entire home/apt",
+    "beds": 2,
+    "bedrooms": 2,
+    "bathrooms": 1,
+    "neighbourhood": "Brooklyn",
+    "tv": True,
+    "elevator": False,
+    "internet": False,
+    "latitude": 40.65837,
+    "longitude": -73.98402,
+}
+
+PROMOTE = Decision(promote=True, reason="Better.", numbers={"mean_difference": -0.1})
+KEEP = Decision(promote=False, reason="Not better.", numbers={"mean_difference": 0.1})
+
+
+def listing(**changes: object) -> Listing:
+    """The README's listing, changed."""
+    return msgspec.convert({**README_LISTING, **changes}, Listing)
+
+
+def model(seed: int) -> bytes:
+    """A small ONNX model; another seed, another model with other answers."""
+    random = np.random.default_rng(seed)
+    X = random.random((200, len(FEATURES)), dtype=np.float32) * 10
+    y = np.concatenate([np.arange(4), random.integers(0, 4, 196)])
+    return export(make_pipeline(DecisionTreeClassifier(max_depth=3, random_state=seed).fit(X, y)))
+
+
+def manifest(content: bytes, candidate: str = "tree") -> Manifest:
+    """A manifest that fits the model, with golden rows of its own answers."""
+    classifier = Classifier(content)
+    golden = tuple(
+        GoldenRow(row, tuple(float(p) for p in classifier.probabilities(encode(row))[0]))  # pyright: ignore
+        for row in (
+            listing(),
+            listing(id=2, accommodates=2, room_type=RoomType.PRIVATE, neighbourhood=Neighbourhood.QUEENS, tv=False),
+        )
+    )
+    return Manifest(
+        schema_version=SCHEMA_VERSION,
+        version="",
+        candidate=candidate,
+        created_at=datetime(2026, 1, 1, tzinfo=UTC),
+        model=digest(content),
+        report=digest(b""),
+        signature=SIGNATURE,
+        metrics={"test": {"accuracy": 0.7, "roc_auc": 0.88, "log_loss": 0.72}, "cross_validation": {"log_loss": 0.74}},
+        parameters={"estimator": "DecisionTreeClassifier", "max_depth": 3},
+        snapshot=Snapshot(source="listings.csv.gz", sha256="ab" * 32, date=None, synthetic=False),
+        rows=Rows(raw=100, kept=90, train=76, test=14, dropped={"price missing": 10}),
+        data_versions={"raw_listings": "ab" * 32},
+        run=Run(run_id="run-1", training_run_id="run-0", git_commit=None, code_versions={}, libraries={}),
+        golden=golden,
+    )
+
+
+def publish(registry: Registry, seed: int) -> str:
+    """A small model published in a registry."""
+    content = model(seed)
+    return registry.publish(manifest(content), content, b"<html>report</html>")

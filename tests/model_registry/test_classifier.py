@@ -1,0 +1,130 @@
+"""A model is opened only when it is what its manifest says."""
+
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from model_registry.classifier import Classifier, ModelRefused, open_version
+from model_registry.listing import CATEGORIES, encode
+from model_registry.manifest import Manifest, read_manifest, write_manifest
+from model_registry.store import Registry
+from tests.making import listing, model, publish
+
+
+@pytest.fixture
+def version(registry: Registry) -> Path:
+    """The folder of a published version."""
+    return registry.path(publish(registry, seed=0))
+
+
+def rewrite(folder: Path, **changes: object) -> None:
+    """Replace parts of a version's manifest by others, sealed as if they had been published."""
+    file = folder / "manifest.json"
+    file.write_bytes(write_manifest(msgspec.structs.replace(read_manifest(file.read_bytes()), **changes)))
+
+
+def manifest_of(folder: Path) -> Manifest:
+    return read_manifest((folder / "manifest.json").read_bytes())
+
+
+def test_a_classifier_answers_with_the_most_probable_category() -> None:
+    classifier = Classifier(model(0))
+    probabilities = classifier.probabilities(encode(listing()))
+    assert (probabilities.shape, probabilities.dtype) == ((1, 4), np.float32)
+    assert probabilities.sum() == pytest.approx(1, abs=1e-6)
+    assert classifier.classify(listing()) == CATEGORIES[probabilities[0].argmax()]
+
+
+def test_a_published_version_is_opened(version: Path) -> None:
+    published = open_version(version)
+    assert published.manifest.version == version.name
+    assert published.classifier.classify(listing()) in CATEGORIES
+
+
+def test_bytes_that_are_no_model_are_refused() -> None:
+    with pytest.raises(ModelRefused, match="cannot open the model"):
+        Classifier(b"this is no model")
+
+
+def tiny(inputs: int, outputs: int, name: str = "features") -> bytes:
+    """A model with other ends: a product with zeros."""
+    weights = helper.make_tensor("w", TensorProto.FLOAT, [inputs, outputs], np.zeros(inputs * outputs))
+    graph = helper.make_graph(
+        [helper.make_node("MatMul", [name, "w"], ["probabilities"])],
+        "tiny",
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, [None, inputs])],
+        [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, [None, outputs])],
+        [weights],
+    )
+    return onnx.helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8).SerializeToString()
+
+
+@pytest.mark.parametrize(
+    ("content", "difference"),
+    [
+        (tiny(5, 4), "not 11 float32 'features'"),
+        (tiny(11, 4, "X"), "not 11 float32 'features'"),
+        (tiny(11, 3), "no output 'probabilities' of 4 float32"),
+    ],
+)
+def test_a_model_with_other_ends_is_refused(content: bytes, difference: str) -> None:
+    with pytest.raises(ModelRefused, match=difference):
+        Classifier(content)
+
+
+@pytest.mark.parametrize(
+    ("changes", "difference"),
+    [
+        ({"schema_version": 2}, "schema version 2, this code reads 1"),
+        ({"golden": ()}, "no golden rows"),
+        ({"version": "tree-000000000000"}, "the folder is named tree-"),
+        ({"candidate": "bush"}, "the model bush-"),
+    ],
+)
+def test_a_manifest_that_does_not_fit_is_refused(changes: dict[str, object], difference: str, version: Path) -> None:
+    rewrite(version, **changes)
+    with pytest.raises(ModelRefused, match=f"version {version.name} is refused: .*{difference}"):
+        open_version(version)
+
+
+@pytest.mark.parametrize("part", ["features", "room_types", "neighbourhoods", "classes"])
+def test_a_model_made_for_another_vocabulary_is_refused(part: str, version: Path) -> None:
+    signature = manifest_of(version).signature
+    turned = tuple(reversed(getattr(signature, part)))
+    rewrite(version, signature=msgspec.structs.replace(signature, **{part: turned}))
+    with pytest.raises(ModelRefused, match=f"its {part} are .*, this code's are "):
+        open_version(version)
+
+
+def test_a_model_that_answers_its_golden_rows_otherwise_is_refused(version: Path) -> None:
+    first, *others = manifest_of(version).golden
+    low, mid, high, lux = first.probabilities
+    moved = msgspec.structs.replace(first, probabilities=(low + 2e-5, mid, high, lux))
+    rewrite(version, golden=(moved, *others))
+    with pytest.raises(ModelRefused, match=f"listing {first.listing.id} gets probabilities .* more than 1e-05 apart"):
+        open_version(version)
+
+
+@pytest.mark.parametrize("file", ["model.onnx", "manifest.json", "report.html"])
+def test_a_version_that_lacks_a_file_is_refused(file: str, version: Path) -> None:
+    (version / file).unlink()
+    with pytest.raises(ModelRefused, match=f"version {version.name} cannot be read: .*{file}"):
+        open_version(version)
+
+
+@pytest.mark.parametrize("file", ["model.onnx", "manifest.json", "report.html"])
+def test_a_changed_byte_is_refused_wherever_it_is(file: str, version: Path) -> None:
+    content = (version / file).read_bytes()
+    random = np.random.default_rng(0)
+    for position in random.integers(0, len(content), 150):
+        changed = bytearray(content)
+        changed[position] ^= int(random.integers(1, 256))
+        (version / file).write_bytes(changed)
+        with pytest.raises(ModelRefused):
+            open_version(version)
+    (version / file).write_bytes(content)
+    open_version(version)

@@ -1,0 +1,89 @@
+"""The code location as Dagster loads it."""
+
+import dagster as dg
+import pytest
+
+from mle_assets.definitions import defs, make_definitions
+from mle_assets.models.candidates import CANDIDATES
+from mle_assets.resources import Settings
+from model_registry.settings import BadSetting, read_settings
+
+DEFINITIONS = make_definitions(Settings())
+GRAPH = DEFINITIONS.resolve_asset_graph()
+
+
+def key(name: str) -> dg.AssetKey:
+    return dg.AssetKey.from_user_string(name)
+
+
+def test_dagster_can_load_everything() -> None:
+    dg.Definitions.validate_loadable(defs())
+
+
+@pytest.mark.parametrize(
+    ("asset", "group", "made_from"),
+    [
+        ("raw_listings", "listings", set[str]()),
+        ("listings", "listings", {"raw_listings"}),
+        ("train_listings", "listings", {"listings"}),
+        ("test_listings", "listings", {"listings"}),
+        ("models/hist_gradient_boosting", "models", {"train_listings"}),
+        ("models/simple_classifier_300", "models", {"train_listings"}),
+        ("evaluations/simple_classifier_300", "evaluation", {"models/simple_classifier_300", "test_listings"}),
+        ("leaderboard", "evaluation", {f"evaluations/{candidate.name}" for candidate in CANDIDATES}),
+        ("champion", "release", {"leaderboard", "test_listings"}),
+    ],
+)
+def test_an_asset_is_in_its_room_and_made_from_what_it_says(asset: str, group: str, made_from: set[str]) -> None:
+    node = GRAPH.get(key(asset))
+    assert node.group_name == group
+    assert {parent.to_user_string() for parent in node.parent_keys} == made_from
+
+
+def test_every_candidate_has_a_model_and_an_evaluation() -> None:
+    names = {candidate.name for candidate in CANDIDATES}
+    for folder in ("models", "evaluations"):
+        assert {k.path[1] for k in GRAPH.get_all_asset_keys() if k.path[0] == folder} == names
+
+
+def test_every_asset_says_what_it_is() -> None:
+    for asset in GRAPH.get_all_asset_keys():
+        assert GRAPH.get(asset).description, asset
+
+
+def test_every_check_blocks_what_would_lie_without_it() -> None:
+    checks = GRAPH.asset_check_keys
+    assert {check.name for check in checks} == {
+        "listings_follow_their_schema",
+        "enough_listings_are_kept",
+        "every_category_is_present",
+        "halves_are_disjoint",
+        "export_equals_scikit_learn",
+        "leader_beats_the_majority_class",
+    }
+    assert all(GRAPH.get_check_spec(check).blocking for check in checks)
+
+
+def test_both_sensors_run_and_the_schedule_waits_to_be_turned_on() -> None:
+    repository = DEFINITIONS.get_repository_def()
+    assert {sensor.name: sensor.default_status.value for sensor in repository.sensor_defs} == {
+        "promote_best_model": "RUNNING",
+        "new_snapshot": "RUNNING",
+    }
+    assert {schedule.name: schedule.default_status.value for schedule in repository.schedule_defs} == {
+        "weekly_training": "STOPPED"
+    }
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [("GATE_CONFIDENCE", "1.5"), ("GATE_CONFIDENCE", "high"), ("SYNTHETIC_LISTINGS", "0"), ("GATE_MARGIN", "x")],
+)
+def test_a_wrong_setting_is_refused_by_its_variables_name(variable: str, value: str) -> None:
+    with pytest.raises(BadSetting, match=variable):
+        read_settings(Settings, {variable: value})
+
+
+def test_settings_are_read_by_their_names_in_capitals() -> None:
+    settings = read_settings(Settings, {"SNAPSHOT": "listings.csv.gz", "MODEL_REGISTRY": "", "GATE_MARGIN": "0.01"})
+    assert settings == Settings(snapshot="listings.csv.gz", gate_margin=0.01)
