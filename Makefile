@@ -9,8 +9,9 @@ PORT ?= 8000
 export UV_NO_PROGRESS := 1
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export DAGSTER_HOME := $(CURDIR)
-# `dagster job execute` and `dagster asset materialize` find the code location by it.
-export DAGSTER_MODULE_NAME := mle_assets.definitions
+# Where these two find the code location; the others take workspace.yaml (and DAGSTER_MODULE_NAME would upset them).
+export DAGSTER_CLI_JOB_EXECUTE_MODULE_NAME := mle_assets.definitions
+export DAGSTER_CLI_ASSET_MATERIALIZE_MODULE_NAME := mle_assets.definitions
 # They say on each call that the `dg` command supersedes them; it is another package.
 export PYTHONWARNINGS := ignore:Function
 
@@ -34,17 +35,11 @@ $(INSTALLED): requirements/dev.txt pyproject.toml
 
 .PHONY: demo
 demo: $(INSTALLED) ## the whole story: train, promote, serve, ask (SNAPSHOT=path-or-url for other data)
-	@python demo.py
+	@python -m local.demo
 
 .PHONY: up
 up: $(INSTALLED) ## start the UI, the daemon and the API and keep them up (UI_PORT=3000 PORT=8000)
-	@echo "UI on http://127.0.0.1:$(UI_PORT), API on http://127.0.0.1:$(PORT); stop with Ctrl-C"
-	mkdir -p var/snapshots
-	trap 'kill $$(jobs -p) 2>/dev/null; wait' EXIT
-	trap 'exit 0' INT TERM
-	dagster dev --host 127.0.0.1 --port $(UI_PORT) &
-	PORT=$(PORT) python -m api &
-	wait -n
+	@UI_PORT=$(UI_PORT) PORT=$(PORT) python -m local.up
 
 .PHONY: train
 train: $(INSTALLED) ## only train: from the snapshot to the leaderboard
@@ -60,6 +55,10 @@ check: $(INSTALLED) ## lint, format, types and import boundaries
 	ruff format --check .
 	pyright
 	python -m pytest --quiet tests/test_boundaries.py
+
+.PHONY: bench
+bench: $(INSTALLED) ## measure training beside the predecessor's way (SNAPSHOT=path-or-url for other data)
+	@python benchmarks/training.py
 
 .PHONY: format
 format: $(INSTALLED) ## put the code into the one format

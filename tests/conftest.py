@@ -54,8 +54,8 @@ def make_pipeline(folder: Path, instance: dg.DagsterInstance, **settings: object
 
 def instance_in(folder: Path) -> dg.DagsterInstance:
     """A Dagster instance that keeps its records in a folder."""
-    folder.mkdir()
-    return dg.DagsterInstance.local_temp(str(folder))
+    folder.mkdir(exist_ok=True)
+    return dg.DagsterInstance.local_temp(str(folder), overrides={"telemetry": {"enabled": False}})
 
 
 @pytest.fixture
@@ -79,7 +79,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
 def ready(trained: Pipeline, tmp_path: Path) -> Iterator[Pipeline]:
     """A copy of the trained pipeline, with its records and an empty registry, for a test to change."""
     shutil.copytree(trained.assets.parent, tmp_path, dirs_exist_ok=True)
-    with dg.DagsterInstance.local_temp(str(tmp_path / "dagster")) as instance:
+    with instance_in(tmp_path / "dagster") as instance:
         yield make_pipeline(tmp_path, instance)
 
 

@@ -133,12 +133,12 @@ def standings_table(ranking: Leaderboard) -> dg.TableMetadataValue:
                     "rank": standing.rank,
                     "candidate": standing.candidate + (" ← leader" if standing.candidate == ranking.leader else ""),
                     "CV log loss": round(standing.cross_validated_log_loss, 4),
-                    "± standard error": round(standing.standard_error, 4),
+                    "± SE": round(standing.standard_error, 4),
                     "size (kB)": round(standing.model_bytes / 1000, 1),
+                    "accuracy": round(standing.accuracy, 4),
+                    "ROC AUC": round(standing.roc_auc, 4),
+                    "log loss": round(standing.log_loss, 4),
                     "one answer (µs)": round(standing.latency_us, 1),
-                    "test accuracy": round(standing.accuracy, 4),
-                    "test ROC AUC": round(standing.roc_auc, 4),
-                    "test log loss": round(standing.log_loss, 4),
                 }
             )
             for standing in ranking.standings

@@ -45,10 +45,10 @@ def decide(
         f"The challenger's log loss on the {len(challenger):,} test listings is {abs(mean):.4f} "
         f"{'below' if mean < 0 else 'above'} that of {rival}"
     )
-    if promote:
-        reason = f"{verdict}, and below it by more than {margin:g} with {confidence:.0%} confidence: promoted."
-    else:
-        reason = f"{verdict}; it is not below it by more than {margin:g} with {confidence:.0%} confidence: kept out."
+    surely = (
+        f"by more than {margin:g} with {confidence:.0%} confidence" if margin else f"with {confidence:.0%} confidence"
+    )
+    reason = f"{verdict}, below it {surely}: promoted." if promote else f"{verdict}, not below it {surely}: kept out."
     return Decision(promote=promote, reason=reason, numbers=numbers)
 
 

@@ -4,20 +4,19 @@ import http.client
 import json
 import os
 import re
-import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import dagster as dg
 
+from local.processes import running
 from model_registry.store import Registry
 
-ROOT = Path(__file__).parent
+ROOT = Path(__file__).parents[1]
 LISTING = {
     "id": 39331263,
     "accommodates": 5,
@@ -34,6 +33,7 @@ LISTING = {
 }
 _STEP = re.compile(r"- (?P<step>\S+) - STEP_SUCCESS - .* in (?P<time>[\d.]+m?s)")
 _FAILURE = re.compile(r"dagster\._core\.definitions\.events\.Failure: (?P<reason>.*)")
+LOGS = Path("var/demo")
 PROMOTION_SECONDS, START_SECONDS = 120, 30
 
 
@@ -45,12 +45,12 @@ def main() -> None:
     train()
     show_leaderboard()
     say("2. The daemon runs; its sensor promote_best_model sees the new leaderboard")
-    with running("dagster-daemon", "run") as daemon:
+    with running("dagster-daemon", "run", log=LOGS / "daemon.log") as daemon:
         wait_for_promotion(daemon)
     show_champion()
     say("3. The API serves the champion")
     port = free_port()
-    with running(sys.executable, "-m", "api", PORT=str(port)) as api:
+    with running(sys.executable, "-m", "api", log=LOGS / "api.log", PORT=str(port)) as api:
         wait_for_api(api, port)
         ask(port)
     say("Done. `make up` keeps the UI, the daemon and the API running.")
@@ -157,25 +157,6 @@ def request(port: int, method: str, path: str, body: str | None = None) -> tuple
         return response.status, response.headers, response.read().decode()
     finally:
         connection.close()
-
-
-@contextmanager
-def running(*command: str, **environment: str) -> Iterator[subprocess.Popen[bytes]]:
-    """A process with its children, stopped at the end; its output goes to var/demo/."""
-    log = Path("var/demo") / f"{Path(command[-1]).name}.log"
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            command, stdout=output, stderr=subprocess.STDOUT, env={**os.environ, **environment}, start_new_session=True
-        )
-        try:
-            yield process
-        finally:
-            os.killpg(process.pid, signal.SIGTERM)
-            try:
-                process.wait(timeout=30)
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
 
 
 def ticks(seconds: float, otherwise: str, process: subprocess.Popen[bytes]) -> Iterator[None]:

@@ -1,0 +1,52 @@
+"""The README says what is so."""
+
+import json
+import re
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from api.settings import Settings as ApiSettings
+from local.demo import LISTING
+from mle_assets.resources import Settings as PipelineSettings
+from model_registry.listing import Listing
+from tests.making import README_LISTING
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+
+
+def test_every_setting_is_in_the_table_with_its_default() -> None:
+    rows = re.findall(r"^\| `(\w+)` \| (?:`([^`]*)`|asked of git) \| (\w+) \|", README, flags=re.MULTILINE)
+    stated = {(name, default, side) for name, default, side in rows}
+    expected: set[tuple[str, str, str]] = set()
+    pipeline, api = PipelineSettings(), ApiSettings()
+    for settings, side, other in ((pipeline, "pipeline", api), (api, "API", pipeline)):
+        for name in settings.__struct_fields__:
+            shared = "both" if name in other.__struct_fields__ else side
+            default = getattr(settings, name)
+            expected.add((name.upper(), "" if default is None else str(default), shared))
+    assert stated == expected
+
+
+def test_the_listing_it_asks_about_is_the_demos_and_is_valid() -> None:
+    body = re.search(r"-d '(\{.*?\})'", README, flags=re.DOTALL)
+    assert body
+    assert json.loads(body[1]) == LISTING == README_LISTING
+    msgspec.json.decode(body[1], type=Listing)
+
+
+@pytest.mark.parametrize("verb", sorted(set(re.findall(r"`?\bmake ([a-z-]+)`", README)) | {"demo", "test"}))
+def test_every_verb_it_names_is_in_the_makefile(verb: str) -> None:
+    assert re.search(rf"^{verb}:.* ## ", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)
+
+
+@pytest.mark.parametrize("name", re.findall(r"(\w+(?:/|\.py)) ", README.split("## The tree")[1].split("```")[1]))
+def test_every_file_and_folder_of_its_tree_is_there(name: str) -> None:
+    assert list(ROOT.glob(f"*/{name}")) or (ROOT / name).exists()
+
+
+def test_the_locked_requirements_name_no_registry() -> None:
+    for file in (ROOT / "requirements").glob("*.txt"):
+        assert "://" not in file.read_text(), file
