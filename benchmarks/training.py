@@ -81,12 +81,8 @@ def whole_job(snapshot: str, folder: Path) -> None:
     """`dagster job execute -j training`, as a person would run it."""
     home = folder / "home"
     home.mkdir()
-    environment = {
-        **os.environ,
-        "DAGSTER_HOME": str(home),
-        "SNAPSHOT": snapshot,
-        "ASSET_FOLDER": str(folder / "assets"),
-    }
+    assets = folder / "assets"
+    environment = {**os.environ, "DAGSTER_HOME": str(home), "SNAPSHOT": snapshot, "ASSET_FOLDER": str(assets)}
     command = ["dagster", "job", "execute", "-m", "mle_assets.definitions", "-j", "training"]
     with timed("dagster job execute -j training, all candidates, start to end"):
         subprocess.run(command, env=environment, check=True, capture_output=True)
