@@ -72,6 +72,22 @@ class Champion(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         )
 
 
+def champions(events: list[Event]) -> list[str]:
+    """The versions that were champion and were not rolled back from, oldest first; the last is the champion.
+
+    A promotion adds its version. A rollback takes away those that came after the one it returns to; where
+    it goes to one that was never champion, or was rolled back from, it adds that one instead.
+    """
+    standing: list[str] = []
+    for event in events:
+        if event.action == "rollback" and event.version in standing:
+            last = len(standing) - 1 - standing[::-1].index(event.version)
+            del standing[last + 1 :]
+        elif event.action != "refusal":
+            standing.append(event.version)
+    return standing
+
+
 class HistoryDamaged(Exception):
     """champion.json or history.jsonl holds something that this code did not write."""
 

@@ -1,9 +1,7 @@
 """The registry folder: versions that never change, and one pointer to the champion."""
 
-import fcntl
 import os
 import shutil
-import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -12,25 +10,35 @@ from uuid import uuid4
 
 import msgspec
 
-from model_registry.classifier import MANIFEST_FILE, MODEL_FILE, REPORT_FILE, PublishedModel, open_version
+from model_registry import disk
+from model_registry.classifier import (
+    MANIFEST_FILE,
+    MODEL_FILE,
+    REPORT_FILE,
+    ModelRefused,
+    PublishedModel,
+    open_version,
+)
 from model_registry.history import (
     Action,
     Champion,
     Decision,
     Event,
+    HistoryDamaged,
+    champions,
     read_champion,
     read_events,
     whole_lines,
 )
-from model_registry.manifest import Manifest, digest, version_id, write_manifest
-
-
-class RegistryBusy(Exception):
-    """Another process kept the registry's write lock for longer than a writer waits."""
+from model_registry.manifest import Manifest, ManifestRefused, digest, read_manifest, version_id, write_manifest
 
 
 class UnknownVersion(Exception):
     """A version was named that the registry does not hold."""
+
+
+class NothingToRollBackTo(Exception):
+    """There is no champion before the present one."""
 
 
 def utc_now() -> datetime:
@@ -63,7 +71,7 @@ class Registry:
     def versions(self) -> list[str]:
         """The ids of all published versions, in alphabetical order."""
         try:
-            return sorted(entry.name for entry in self._versions.iterdir())
+            return sorted(entry.name for entry in self._versions.iterdir() if entry.is_dir())
         except FileNotFoundError:
             return []
 
@@ -101,22 +109,30 @@ class Registry:
         manifest = msgspec.structs.replace(
             draft, version=version, created_at=self._clock(), model=model_digest, report=digest(report)
         )
+        self.admit(version, {MODEL_FILE: model, REPORT_FILE: report, MANIFEST_FILE: write_manifest(manifest)})
+        return version
+
+    def admit(self, version: str, files: dict[str, bytes]) -> None:
+        """Store a version's files, whole and verified, by one rename; where it is there already, verify that one.
+
+        Raises ModelRefused for files that do not belong together, and stores nothing then.
+        """
         with self._writing():
             if version in self.versions():
                 open_version(self._versions / version)
-                return version
+                return
             # The version's own name within a unique folder: `open_version` compares the name with the manifest.
             assembled = self._incoming / uuid4().hex / version
             assembled.mkdir(parents=True)
-            _write(assembled / MODEL_FILE, model)
-            _write(assembled / REPORT_FILE, report)
-            _write(assembled / MANIFEST_FILE, write_manifest(manifest))
-            _sync_folder(assembled)
-            open_version(assembled)
-            assembled.rename(self._versions / version)
-            _sync_folder(self._versions)
-            self._sweep()
-        return version
+            for name, content in files.items():
+                disk.write(assembled / name, content)
+            disk.sync_folder(assembled)
+            try:
+                open_version(assembled)
+                assembled.rename(self._versions / version)
+                disk.sync_folder(self._versions)
+            finally:
+                self._sweep()
 
     def promote(self, version: str, decision: Decision, *, run_id: str | None, actor: str) -> Champion:
         """Make a verified version the champion; where it is already, nothing changes."""
@@ -135,6 +151,69 @@ class Registry:
             self._append(event)
             return event
 
+    def rollback(self, to: str | None = None, *, decision: Decision, run_id: str | None = None, actor: str) -> Champion:
+        """Make an earlier version the champion again: `to`, or else the one before the present champion.
+
+        Raises NothingToRollBackTo where there is none before it, or where `to` is the champion already.
+        """
+        with self._writing():
+            standing = champions(self.history())
+            if to is None and len(standing) < 2:
+                raise NothingToRollBackTo("There is no champion before the present one: see `models history`.")
+            target = to if to is not None else standing[-2]
+            if standing and target == standing[-1]:
+                raise NothingToRollBackTo(f"{target} is the champion already: nothing to change.")
+            self.open(target)
+            return self._point(self._event("rollback", target, decision, run_id, actor))
+
+    def protected(self) -> set[str]:
+        """The champion and every version it could be rolled back to: these are never pruned."""
+        return set(champions(self.history()))
+
+    def prune(self, keep: int) -> list[str]:
+        """Remove versions that are neither protected nor among the `keep` newest; their ids, oldest first.
+
+        A version whose manifest cannot be read stays, for a person to look at.
+        """
+        with self._writing():
+            created = {version: self._created(version) for version in self.versions()}
+            known = sorted((at, version) for version, at in created.items() if at is not None)
+            protected = self.protected()
+            removed = [version for _, version in known[: max(0, len(known) - keep)] if version not in protected]
+            for version in removed:
+                # Out of sight by one rename first: a reader never finds half a version.
+                (self._versions / version).rename(self._incoming / f"pruned-{uuid4().hex}")
+                disk.sync_folder(self._versions)
+            self._sweep()
+        return removed
+
+    def problems(self) -> dict[str, str]:
+        """What is wrong, in words, by version, or by "champion.json" and "history.jsonl"; empty if all is well."""
+        found: dict[str, str] = {}
+        for version in self.versions():
+            try:
+                self.open(version)
+            except ModelRefused as error:
+                found[version] = str(error)
+        try:
+            champion, events = self.champion(), self.history()
+        except HistoryDamaged as error:
+            return {**found, str(error).split()[0]: str(error)}
+        standing = champions(events)
+        if (champion.version if champion else None) != (standing[-1] if standing else None):
+            found["champion.json"] = "champion.json names another version than the history leads to"
+        elif champion is not None and champion.version not in self.versions():
+            found["champion.json"] = f"champion.json names {champion.version}, which is not among the versions"
+        if [event.sequence for event in events] != list(range(1, len(events) + 1)):
+            found["history.jsonl"] = "history.jsonl lacks a line or has one twice: its sequence has a gap"
+        return found
+
+    def _created(self, version: str) -> datetime | None:
+        try:
+            return read_manifest((self._versions / version / MANIFEST_FILE).read_bytes()).created_at
+        except (ManifestRefused, OSError):
+            return None
+
     def _event(self, action: Action, version: str, decision: Decision, run_id: str | None, actor: str) -> Event:
         champion, events = self.champion(), self.history()
         return Event(
@@ -151,9 +230,9 @@ class Registry:
     def _point(self, event: Event) -> Champion:
         champion = Champion.of(event)
         replacement = self._incoming / f"champion-{uuid4().hex}.json"
-        _write(replacement, msgspec.json.format(msgspec.json.encode(champion), indent=2))
+        disk.write(replacement, msgspec.json.format(msgspec.json.encode(champion), indent=2))
         replacement.replace(self._pointer)
-        _sync_folder(self.folder)
+        disk.sync_folder(self.folder)
         self._append(event)
         return champion
 
@@ -162,7 +241,7 @@ class Registry:
             file.write(msgspec.json.encode(event) + b"\n")
             file.flush()
             os.fsync(file.fileno())
-        _sync_folder(self.folder)
+        disk.sync_folder(self.folder)
 
     def _history_bytes(self) -> bytes:
         try:
@@ -175,7 +254,7 @@ class Registry:
         self._versions.mkdir(parents=True, exist_ok=True)
         self._incoming.mkdir(exist_ok=True)
         with (self.folder / ".lock").open("w") as lock:
-            _lock(lock.fileno(), self._patience, self.folder)
+            disk.lock(lock.fileno(), self._patience, self.folder)
             self._sweep()
             self._complete_history()
             yield
@@ -194,35 +273,3 @@ class Registry:
         recorded = read_events(whole, None)
         if champion is not None and champion.sequence > (recorded[-1].sequence if recorded else 0):
             self._append(champion.event())
-
-
-def _lock(descriptor: int, patience: float, folder: Path) -> None:
-    # flock ends with the process that holds it, however it ends.
-    deadline = time.monotonic() + patience
-    while True:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() >= deadline:
-                raise RegistryBusy(
-                    f"another process has been writing to the registry {folder} for {patience:g} s: "
-                    "try again when it is done"
-                ) from None
-            time.sleep(0.02)
-        else:
-            return
-
-
-def _write(path: Path, content: bytes) -> None:
-    with path.open("xb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

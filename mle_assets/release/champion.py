@@ -20,6 +20,7 @@ from mle_assets.models.training import TrainedModel
 from mle_assets.release.gate import constant_losses, decide
 from mle_assets.release.lineage import Lineage, LineageBroken, trace
 from model_registry.classifier import Classifier, ModelRefused, PublishedModel
+from model_registry.disk import RegistryBusy
 from model_registry.history import Decision, HistoryDamaged
 from model_registry.listing import encode
 from model_registry.manifest import (
@@ -32,7 +33,7 @@ from model_registry.manifest import (
     Snapshot,
     digest,
 )
-from model_registry.store import Registry, RegistryBusy
+from model_registry.store import Registry
 
 _GOLDEN_PER_CATEGORY = 2
 _LIBRARIES = ("dagster", "numpy", "onnx", "onnxruntime", "pandas", "scikit-learn", "skl2onnx")

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from model_registry.classifier import ModelRefused
+from model_registry.disk import RegistryBusy, lock
 from model_registry.history import HistoryDamaged
-from model_registry.store import Registry, RegistryBusy, UnknownVersion, _lock
+from model_registry.store import Registry, UnknownVersion
 from tests.making import KEEP, PROMOTE, manifest, model, publish
 
 
@@ -137,8 +138,8 @@ def test_what_a_killed_writer_left_is_swept_by_the_next(registry: Registry) -> N
 
 def test_a_second_writer_waits_and_then_fails_in_words(registry: Registry) -> None:
     publish(registry, 0)
-    with (registry.folder / ".lock").open("w") as lock:
-        _lock(lock.fileno(), 1, registry.folder)
+    with (registry.folder / ".lock").open("w") as held:
+        lock(held.fileno(), 1, registry.folder)
         impatient = Registry(registry.folder, patience=0.1)
         with pytest.raises(RegistryBusy, match=r"another process has been writing .* for 0.1 s"):
             publish(impatient, 1)
