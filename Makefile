@@ -49,6 +49,10 @@ train: $(INSTALLED) ## only train: from the snapshot to the leaderboard
 test: $(INSTALLED) ## run the tests
 	@python -m pytest
 
+.PHONY: test-slow
+test-slow: $(INSTALLED) ## run the tests that take long: the daemon, many writers at once
+	@python -m pytest -m slow
+
 .PHONY: check
 check: $(INSTALLED) ## lint, format, types and import boundaries
 	@ruff check .

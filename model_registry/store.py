@@ -32,6 +32,9 @@ from model_registry.history import (
 )
 from model_registry.manifest import Manifest, ManifestRefused, digest, read_manifest, version_id, write_manifest
 
+PATIENCE = 30.0
+"""Seconds that a writer waits for another."""
+
 
 class UnknownVersion(Exception):
     """A version was named that the registry does not hold."""
@@ -58,10 +61,10 @@ class Registry:
     crash cut short, and every reader sees it complete before that.
     """
 
-    def __init__(self, folder: Path, *, patience: float = 30.0, clock: Callable[[], datetime] = utc_now) -> None:
+    def __init__(self, folder: Path, *, patience: float | None = None, clock: Callable[[], datetime] = utc_now) -> None:
         """Open the registry in `folder` (made by the first writer); a writer waits `patience` seconds for another."""
         self.folder = folder
-        self._patience = patience
+        self._patience = PATIENCE if patience is None else patience
         self._clock = clock
         self._versions = folder / "versions"
         self._incoming = folder / "incoming"
@@ -91,6 +94,20 @@ class Registry:
     def open(self, version: str) -> PublishedModel:
         """A published model, verified; raises UnknownVersion or ModelRefused."""
         return open_version(self.path(version))
+
+    def manifest(self, version: str) -> Manifest:
+        """A version's manifest, checked against its own checksum; the model is not opened."""
+        return read_manifest((self.path(version) / MANIFEST_FILE).read_bytes())
+
+    def manifests(self) -> tuple[list[Manifest], dict[str, str]]:
+        """The manifests of all versions, newest first, and for versions without a readable one the reason."""
+        read, damaged = list[Manifest](), dict[str, str]()
+        for version in self.versions():
+            try:
+                read.append(self.manifest(version))
+            except (ManifestRefused, OSError) as error:
+                damaged[version] = str(error)
+        return sorted(read, key=lambda manifest: (manifest.created_at, manifest.version), reverse=True), damaged
 
     def path(self, version: str) -> Path:
         """The folder of a published version; raises UnknownVersion."""
@@ -176,10 +193,8 @@ class Registry:
         A version whose manifest cannot be read stays, for a person to look at.
         """
         with self._writing():
-            created = {version: self._created(version) for version in self.versions()}
-            known = sorted((at, version) for version, at in created.items() if at is not None)
-            protected = self.protected()
-            removed = [version for _, version in known[: max(0, len(known) - keep)] if version not in protected]
+            known, protected = self.manifests()[0], self.protected()
+            removed = [manifest.version for manifest in reversed(known[keep:]) if manifest.version not in protected]
             for version in removed:
                 # Out of sight by one rename first: a reader never finds half a version.
                 (self._versions / version).rename(self._incoming / f"pruned-{uuid4().hex}")
@@ -187,18 +202,25 @@ class Registry:
             self._sweep()
         return removed
 
-    def problems(self) -> dict[str, str]:
-        """What is wrong, in words, by version, or by "champion.json" and "history.jsonl"; empty if all is well."""
+    def problems(self, versions: list[str] | None = None) -> dict[str, str]:
+        """What is wrong with some versions, in words; with None, of all, of the pointer and of the history.
+
+        By version, or by "champion.json" and "history.jsonl"; empty if all is well.
+        """
         found: dict[str, str] = {}
-        for version in self.versions():
+        for version in self.versions() if versions is None else versions:
             try:
                 self.open(version)
             except ModelRefused as error:
                 found[version] = str(error)
+        return found if versions is not None else {**found, **self._problems_of_the_history()}
+
+    def _problems_of_the_history(self) -> dict[str, str]:
         try:
             champion, events = self.champion(), self.history()
         except HistoryDamaged as error:
-            return {**found, str(error).split()[0]: str(error)}
+            return {str(error).split(maxsplit=1)[0]: str(error)}
+        found: dict[str, str] = {}
         standing = champions(events)
         if (champion.version if champion else None) != (standing[-1] if standing else None):
             found["champion.json"] = "champion.json names another version than the history leads to"
@@ -207,12 +229,6 @@ class Registry:
         if [event.sequence for event in events] != list(range(1, len(events) + 1)):
             found["history.jsonl"] = "history.jsonl lacks a line or has one twice: its sequence has a gap"
         return found
-
-    def _created(self, version: str) -> datetime | None:
-        try:
-            return read_manifest((self._versions / version / MANIFEST_FILE).read_bytes()).created_at
-        except (ManifestRefused, OSError):
-            return None
 
     def _event(self, action: Action, version: str, decision: Decision, run_id: str | None, actor: str) -> Event:
         champion, events = self.champion(), self.history()

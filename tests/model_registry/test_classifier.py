@@ -120,7 +120,7 @@ def test_a_version_that_lacks_a_file_is_refused(file: str, version: Path) -> Non
 def test_a_changed_byte_is_refused_wherever_it_is(file: str, version: Path) -> None:
     content = (version / file).read_bytes()
     random = np.random.default_rng(0)
-    for position in random.integers(0, len(content), 150):
+    for position in random.integers(0, len(content), 300):
         changed = bytearray(content)
         changed[position] ^= int(random.integers(1, 256))
         (version / file).write_bytes(changed)

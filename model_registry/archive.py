@@ -1,0 +1,75 @@
+"""A version as one file, to carry it from one registry to another."""
+
+import io
+import os
+import tarfile
+from pathlib import Path
+from uuid import uuid4
+
+from model_registry import disk
+from model_registry.classifier import MANIFEST_FILE, MODEL_FILE, REPORT_FILE
+from model_registry.store import Registry
+
+_FILES = (MANIFEST_FILE, MODEL_FILE, REPORT_FILE)
+_LARGEST_FILE = 2**30
+
+
+class BadArchive(Exception):
+    """A file is not an archive of one version, and nothing of it was taken."""
+
+
+def export_version(registry: Registry, version: str, file: Path) -> None:
+    """Write a verified version into a new tar file; the same version always gives the same bytes.
+
+    Raises FileExistsError where the file is there already, ModelRefused where the version is damaged.
+    """
+    registry.open(version)
+    folder = registry.path(version)
+    content = io.BytesIO()
+    with tarfile.open(fileobj=content, mode="w", format=tarfile.USTAR_FORMAT) as archive:
+        for name in _FILES:
+            entry = tarfile.TarInfo(f"{version}/{name}")
+            entry.size = (folder / name).stat().st_size
+            with (folder / name).open("rb") as source:
+                archive.addfile(entry, source)
+    unfinished = file.with_name(f".{file.name}.{uuid4().hex}")
+    try:
+        disk.write(unfinished, content.getvalue())
+        # A link, not a rename: it fails where the file exists.
+        os.link(unfinished, file)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def import_version(registry: Registry, file: Path) -> str:
+    """Take the version in an archive into the registry, verified as any published one; its id.
+
+    Raises BadArchive for anything but the three files of one version (another path, a link, a device), and
+    ModelRefused for files that do not belong together.
+    """
+    try:
+        with tarfile.open(file) as archive:
+            files = {entry.name: _content(archive, entry) for entry in archive}
+    except (tarfile.TarError, EOFError, OSError) as error:
+        raise BadArchive(f"{file} cannot be read as an archive of a version: {error}") from error
+    versions = {name.split("/")[0] for name in files}
+    if len(versions) != 1 or set(files) != {f"{next(iter(versions))}/{name}" for name in _FILES}:
+        raise BadArchive(
+            f"{file} is refused: it holds {', '.join(sorted(files)) or 'nothing'}, not just the {', '.join(_FILES)} "
+            "of one version"
+        )
+    [version] = versions
+    if version in ("", ".", ".."):
+        raise BadArchive(f"{file} is refused: {version!r} is no version")
+    registry.admit(version, {name.split("/")[1]: content for name, content in files.items()})
+    return version
+
+
+def _content(archive: tarfile.TarFile, entry: tarfile.TarInfo) -> bytes:
+    # Only read, never extracted: no path in an archive can lead anywhere.
+    source = archive.extractfile(entry) if entry.isreg() else None
+    if source is None:
+        raise tarfile.TarError(f"{entry.name} is not a plain file")
+    if entry.size > _LARGEST_FILE:
+        raise tarfile.TarError(f"{entry.name} says it is {entry.size:,} bytes")
+    return source.read()

@@ -1,0 +1,120 @@
+"""Whatever is killed when, the registry is whole: SIGKILL at every line, many writers at once, any sequence."""
+
+import json
+import multiprocessing
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from model_registry.history import champions
+from model_registry.store import NothingToRollBackTo, Registry
+from tests.making import KEEP, PROMOTE, manifest, model
+from tests.model_registry.traffic import read_for, write_for
+
+ROOT = Path(__file__).parents[2]
+MODELS = {seed: model(seed) for seed in range(6)}
+MANIFESTS = {seed: manifest(content) for seed, content in MODELS.items()}
+
+
+def publish(registry: Registry, seed: int) -> str:
+    return registry.publish(MANIFESTS[seed], MODELS[seed], b"report")
+
+
+@pytest.mark.parametrize(("operation", "least"), [("publish", 60), ("promote", 120), ("rollback", 80), ("prune", 60)])
+def test_a_writer_killed_at_any_line_loses_nothing(operation: str, least: int, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "tests.model_registry.crash_writer", operation, str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    seen = json.loads(done.stdout)
+    print(f"{operation}: {seen['kills']} kills, {len(seen['losses'])} losses")  # noqa: T201 (pytest -s shows it)
+    assert seen["losses"] == []
+    assert seen["kills"] >= least
+
+
+@pytest.mark.parametrize("seconds", [1.5, pytest.param(10, marks=pytest.mark.slow)])
+def test_many_writers_and_readers_at_once_never_see_a_missing_or_mixed_champion(
+    seconds: float, registry: Registry
+) -> None:
+    registry.promote(publish(registry, 0), PROMOTE, run_id=None, actor="test")
+    context = multiprocessing.get_context("spawn")
+    failures, published = context.Queue(), [(MANIFESTS[seed], MODELS[seed]) for seed in MODELS]
+    processes = [
+        *(context.Process(target=write_for, args=(seconds, registry.folder, published, n, failures)) for n in range(8)),
+        *(context.Process(target=read_for, args=(seconds, registry.folder, failures)) for _ in range(4)),
+    ]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(timeout=seconds + 60)
+        assert process.exitcode == 0
+    assert failures.empty(), failures.get()
+    assert registry.problems() == {}
+    lines = (registry.folder / "history.jsonl").read_text().splitlines()
+    assert len(lines) == len(registry.history()) > 8
+    assert len({json.loads(line)["sequence"] for line in lines}) == len(lines)
+
+
+class AnySequence(RuleBasedStateMachine):
+    """Publishing, promoting, refusing, rolling back and pruning in any order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = tempfile.TemporaryDirectory()
+        self.registry = Registry(Path(self.folder.name))
+
+    def teardown(self) -> None:
+        self.folder.cleanup()
+
+    @rule(seed=st.sampled_from(sorted(MODELS)))
+    def publish(self, seed: int) -> None:
+        assert publish(self.registry, seed) in self.registry.versions()
+
+    @precondition(lambda self: self.registry.versions())
+    @rule(data=st.data())
+    def promote(self, data: st.DataObject) -> None:
+        version = data.draw(st.sampled_from(self.registry.versions()))
+        assert self.registry.promote(version, PROMOTE, run_id=None, actor="test").version == version
+
+    @precondition(lambda self: self.registry.versions())
+    @rule(data=st.data())
+    def refuse(self, data: st.DataObject) -> None:
+        before = self.registry.champion()
+        version = data.draw(st.sampled_from(self.registry.versions()))
+        self.registry.refuse(version, KEEP, run_id=None, actor="test")
+        assert self.registry.champion() == before
+
+    @precondition(lambda self: self.registry.versions())
+    @rule(data=st.data())
+    def roll_back(self, data: st.DataObject) -> None:
+        to = data.draw(st.none() | st.sampled_from(self.registry.versions()))
+        standing = champions(self.registry.history())
+        expected = to or (standing[-2] if len(standing) > 1 else None)
+        if expected is None or standing[-1:] == [expected]:
+            with pytest.raises(NothingToRollBackTo):
+                self.registry.rollback(to, decision=PROMOTE, actor="test")
+        else:
+            assert self.registry.rollback(to, decision=PROMOTE, actor="test").version == expected
+
+    @rule(keep=st.integers(0, 3))
+    def prune(self, keep: int) -> None:
+        protected, before = self.registry.protected(), set(self.registry.versions())
+        removed = set(self.registry.prune(keep))
+        assert not removed & protected
+        assert set(self.registry.versions()) == before - removed
+        assert len(before - removed) <= max(keep, 0) + len(protected)
+
+    @invariant()
+    def the_registry_is_whole_and_its_history_leads_to_the_champion(self) -> None:
+        assert self.registry.problems() == {}
+        champion = self.registry.champion()
+        assert champions(self.registry.history())[-1:] == ([champion.version] if champion else [])
+
+
+AnySequence.TestCase.settings = settings(max_examples=60, stateful_step_count=20, deadline=None)
+TestAnySequence = AnySequence.TestCase
