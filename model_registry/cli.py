@@ -114,10 +114,8 @@ def show_version(registry: Registry, version: str, *, as_json: bool) -> None:
     if as_json:
         print_json(manifest)
         return
-    table = new_table("what", "value", fold="value")
     for name, value in flat(manifest).items():
-        table.add_row(name, value)
-    show(table)
+        click.echo(click.wrap_text(f"{name}: {value}", width=80, subsequent_indent="    "))
 
 
 @models.command()

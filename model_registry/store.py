@@ -44,6 +44,14 @@ class NothingToRollBackTo(Exception):
     """There is no champion before the present one."""
 
 
+class ChampionChanged(Exception):
+    """A decision was made about another champion than the present one."""
+
+
+ANY = "any"
+"""In place of a version: whichever it is."""
+
+
 def utc_now() -> datetime:
     """The current time, with its zone."""
     return datetime.now(UTC)
@@ -151,13 +159,25 @@ class Registry:
             finally:
                 self._sweep()
 
-    def promote(self, version: str, decision: Decision, *, run_id: str | None, actor: str) -> Champion:
-        """Make a verified version the champion; where it is already, nothing changes."""
+    def promote(
+        self, version: str, decision: Decision, *, run_id: str | None, actor: str, instead_of: str | None = ANY
+    ) -> Champion:
+        """Make a verified version the champion; where it is already, nothing changes.
+
+        `instead_of` is the champion that the decision compared with (None: there was none). Raises
+        ChampionChanged where there is another by now, because the decision says nothing about that one.
+        """
         with self._writing():
             self.open(version)
             champion = self.champion()
             if champion is not None and champion.version == version:
                 return champion
+            present = champion.version if champion else None
+            if instead_of not in (ANY, present):
+                raise ChampionChanged(
+                    f"{version} was compared with {instead_of or 'no champion'}, but {present or 'none'} is the "
+                    "champion by now: decide again"
+                )
             return self._point(self._event("promotion", version, decision, run_id, actor))
 
     def refuse(self, version: str, decision: Decision, *, run_id: str | None, actor: str) -> Event:

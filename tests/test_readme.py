@@ -10,6 +10,7 @@ import pytest
 from api.settings import Settings as ApiSettings
 from local.demo import LISTING
 from mle_assets.resources import Settings as PipelineSettings
+from model_registry.cli import models
 from model_registry.listing import Listing
 from tests.making import README_LISTING
 
@@ -50,3 +51,8 @@ def test_every_file_and_folder_of_its_tree_is_there(name: str) -> None:
 def test_the_locked_requirements_name_no_registry() -> None:
     for file in (ROOT / "requirements").glob("*.txt"):
         assert "://" not in file.read_text(), file
+
+
+@pytest.mark.parametrize("command", sorted(set(re.findall(r"[$;] models (\w+)", README))))
+def test_every_models_command_it_names_is_there(command: str) -> None:
+    assert command in models.commands

@@ -33,7 +33,7 @@ from model_registry.manifest import (
     Snapshot,
     digest,
 )
-from model_registry.store import Registry
+from model_registry.store import ChampionChanged, Registry, UnknownVersion
 
 _GOLDEN_PER_CATEGORY = 2
 _LIBRARIES = ("dagster", "numpy", "onnx", "onnxruntime", "pandas", "scikit-learn", "skl2onnx")
@@ -54,6 +54,17 @@ class Release(dg.ConfigurableResource[None]):
 
 class NotTheRankedModel(Exception):
     """The stored model is another one than the leaderboard ranked."""
+
+
+_EXPECTED = (
+    ChampionChanged,
+    HistoryDamaged,
+    LineageBroken,
+    ModelRefused,
+    NotTheRankedModel,
+    RegistryBusy,
+    UnknownVersion,
+)
 
 
 def leading_model(artefacts: Artefacts, ranking: Leaderboard) -> tuple[TrainedModel, Evaluation]:
@@ -153,14 +164,14 @@ def champion(
 ) -> dg.MaterializeResult[Any]:
     """The model in production: the leaderboard's leader is published, and promoted if the gate says so."""
     registry = release.registry()
-    with failing_on(NotTheRankedModel, LineageBroken, ModelRefused, HistoryDamaged, RegistryBusy):
+    with failing_on(*_EXPECTED):
         model, evaluation = leading_model(artefacts, leaderboard)
         lineage = trace(context.instance, "leaderboard", "test_listings")
         draft = draft_manifest(lineage, context.run.run_id, release.git_commit, model, evaluation, test_listings)
         current = current_champion(registry)
         decision = compare(release, current, model.onnx, test_listings)
         challenger = registry.publish(draft, model.onnx, evaluation.report)
-        in_production = settle(registry, challenger, decision, context.run)
+        in_production = settle(registry, challenger, decision, current, context.run)
     return dg.MaterializeResult(
         data_version=dg.DataVersion(in_production),
         metadata=_metadata(registry, current, challenger, in_production, decision),
@@ -173,12 +184,18 @@ def current_champion(registry: Registry) -> PublishedModel | None:
     return None if pointer is None else registry.open(pointer.version)
 
 
-def settle(registry: Registry, challenger: str, decision: Decision, run: dg.DagsterRun) -> str:
-    """Carry the decision out, record it, and return the version that is in production after it."""
+def settle(
+    registry: Registry, challenger: str, decision: Decision, current: PublishedModel | None, run: dg.DagsterRun
+) -> str:
+    """Carry out and record a decision about a challenger and the current champion; the version in production after it.
+
+    Raises ChampionChanged where another champion was promoted while this one was being compared with.
+    """
     actor = run.tags.get("dagster/sensor_name", run.tags.get("dagster/schedule_name", "a person's run"))
     champion = registry.champion()
     if decision.promote:
-        champion = registry.promote(challenger, decision, run_id=run.run_id, actor=actor)
+        compared = current.manifest.version if current else None
+        champion = registry.promote(challenger, decision, run_id=run.run_id, actor=actor, instead_of=compared)
     elif champion is None or champion.version != challenger:
         registry.refuse(challenger, decision, run_id=run.run_id, actor=actor)
     return champion.version if champion else "none"

@@ -9,7 +9,7 @@ import pytest
 from model_registry.classifier import ModelRefused
 from model_registry.disk import RegistryBusy, lock
 from model_registry.history import HistoryDamaged
-from model_registry.store import Registry, UnknownVersion
+from model_registry.store import ChampionChanged, NothingToRollBackTo, Registry, UnknownVersion
 from tests.making import KEEP, PROMOTE, manifest, model, publish
 
 
@@ -161,3 +161,34 @@ def test_reading_writes_nothing(registry: Registry) -> None:
     registry.champion()
     registry.versions()
     assert sorted(path for path in registry.folder.rglob("*")) == before
+
+
+def test_a_decision_about_another_champion_promotes_nothing(registry: Registry) -> None:
+    first, second, third = (publish(registry, seed) for seed in range(3))
+    promote(registry, first)
+    with pytest.raises(ChampionChanged, match=f"{third} was compared with {second}, but {first} is the champion"):
+        registry.promote(third, PROMOTE, run_id=None, actor="test", instead_of=second)
+    with pytest.raises(ChampionChanged, match="was compared with no champion"):
+        registry.promote(third, PROMOTE, run_id=None, actor="test", instead_of=None)
+    assert registry.promote(third, PROMOTE, run_id=None, actor="test", instead_of=first).version == third
+    assert [event.version for event in registry.history()] == [first, third]
+
+
+def test_rollback_goes_back_one_champion_at_a_time(registry: Registry) -> None:
+    versions = [publish(registry, seed) for seed in range(3)]
+    for version in versions:
+        promote(registry, version)
+    assert registry.rollback(decision=PROMOTE, actor="test").version == versions[1]
+    assert registry.rollback(decision=PROMOTE, actor="test").version == versions[0]
+    with pytest.raises(NothingToRollBackTo):
+        registry.rollback(decision=PROMOTE, actor="test")
+    assert [event.action for event in registry.history()] == ["promotion"] * 3 + ["rollback"] * 2
+
+
+def test_a_champion_that_was_rolled_back_from_may_be_pruned_and_the_ones_before_it_not(registry: Registry) -> None:
+    versions = [publish(registry, seed) for seed in range(3)]
+    for version in versions:
+        promote(registry, version)
+    registry.rollback(decision=PROMOTE, actor="test")
+    assert registry.prune(keep=0) == [versions[2]]
+    assert registry.problems() == {}

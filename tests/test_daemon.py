@@ -1,0 +1,85 @@
+"""The real daemon on a real instance: it catches up, promotes once, and gets over a failed run."""
+
+import os
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from local.processes import running
+from tests.conftest import Pipeline
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def home(ready: Pipeline) -> Path:
+    """A DAGSTER_HOME over the records of the trained pipeline."""
+    folder = ready.assets.parent / "home"
+    folder.mkdir()
+    storage = ready.assets.parent / "dagster"
+    (folder / "dagster.yaml").write_text(
+        f"storage: {{sqlite: {{base_dir: {storage}}}}}\ntelemetry: {{enabled: false}}\nnux: {{enabled: false}}\n"
+    )
+    return folder
+
+
+def environment(pipeline: Pipeline, home: Path) -> dict[str, str]:
+    return {
+        "DAGSTER_HOME": str(home),
+        "ASSET_FOLDER": pipeline.settings.asset_folder,
+        "MODEL_REGISTRY": pipeline.settings.model_registry,
+        "SNAPSHOT_FOLDER": pipeline.settings.snapshot_folder,
+        "SYNTHETIC_LISTINGS": str(pipeline.settings.synthetic_listings),
+    }
+
+
+def promotions(instance: dg.DagsterInstance) -> list[str]:
+    """The states of the promotion runs, oldest first."""
+    runs = instance.get_runs(dg.RunsFilter(job_name="promotion"))
+    return [run.status.value for run in reversed(runs)]
+
+
+def until(condition: Callable[[], bool], seconds: float = 90) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.5)
+
+
+def test_the_daemon_promotes_once_catches_up_and_gets_over_a_failed_run(
+    ready: Pipeline, home: Path, tmp_path: Path
+) -> None:
+    pipeline, settings = ready, environment(ready, home)
+    daemon = ("dagster-daemon", "run", "-m", "mle_assets.definitions")
+    materialize = ["dagster", "asset", "materialize", "-m", "mle_assets.definitions", "--select", "leaderboard"]
+    with dg.DagsterInstance.from_config(str(home)) as instance:
+        # The leaderboard was materialized while no daemon ran.
+        with running(*daemon, log=tmp_path / "daemon.log", **settings):
+            until(lambda: promotions(instance) == ["SUCCESS"])
+            champion = pipeline.registry.champion()
+            assert champion
+            assert champion.actor == "promote_best_model"
+            # Two more looks of the sensor ask for nothing.
+            time.sleep(25)
+            assert promotions(instance) == ["SUCCESS"]
+        assert len(pipeline.registry.history()) == 1
+
+        # Another one comes while it is down again, and its run fails.
+        model = pipeline.assets / "models" / champion.version.rsplit("-", 1)[0] / "model.onnx"
+        whole = model.read_bytes()
+        subprocess.run(materialize, env={**os.environ, **settings}, check=True, capture_output=True)
+        model.write_bytes(b"damaged")
+        with running(*daemon, log=tmp_path / "daemon-2.log", **settings):
+            until(lambda: promotions(instance) == ["SUCCESS", "FAILURE"])
+            assert pipeline.registry.champion() == champion
+
+            # The next one works, while the daemon runs.
+            model.write_bytes(whole)
+            subprocess.run(materialize, env={**os.environ, **settings}, check=True, capture_output=True)
+            until(lambda: promotions(instance) == ["SUCCESS", "FAILURE", "SUCCESS"])
+        assert pipeline.registry.champion() == champion
+        assert pipeline.registry.problems() == {}
