@@ -1,5 +1,6 @@
 """Run the service: `python -m api`."""
 
+import logging
 import os
 import signal
 import sys
@@ -7,6 +8,7 @@ import sys
 import uvicorn
 
 from api.app import create_app
+from api.logs import configure_logs
 from api.settings import Settings
 from model_registry.settings import BadSetting, read_settings
 
@@ -17,9 +19,20 @@ def main() -> None:
         settings = read_settings(Settings, os.environ)
     except BadSetting as error:
         sys.exit(str(error))
+    configure_logs(settings.log_level)
+    if not settings.keys():
+        logging.getLogger("api").warning("API_KEYS is not set: whoever reaches the service may use it.")
     # When it has finished what was under way, uvicorn raises the signal again: an asked-for end is no failure.
     signal.signal(signal.SIGTERM, _end)
-    uvicorn.run(create_app(settings), host=settings.host, port=settings.port)
+    uvicorn.run(
+        create_app(settings),
+        host=settings.host,
+        port=settings.port,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=settings.grace_seconds,
+    )
 
 
 def _end(*_: object) -> None:

@@ -2,32 +2,71 @@
 
 from pathlib import Path
 
-from litestar import Litestar
+import msgspec
+from litestar import Litestar, get, post
+from litestar.config.cors import CORSConfig
+from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.exceptions import HTTPException
-from litestar.openapi import OpenAPIConfig
-from litestar.openapi.plugins import JsonRenderPlugin
+from litestar.status_codes import HTTP_200_OK
 
-from api.errors import answer_http_exception, answer_unexpected
-from api.routes import classify, livez, readyz
+from api import pages, routes
+from api.access import key_guard
+from api.errors import answer_http_exception, answer_invalid, answer_unexpected
+from api.logs import write_access, write_nothing
+from api.metrics import Metrics
+from api.observing import observed
+from api.openapi import document
+from api.routes import Service
 from api.serving import Serving
 from api.settings import Settings
+from api.validation import Invalid
 from model_registry.store import Registry
 
 
 def create_app(settings: Settings) -> Litestar:
     """The API over the registry that the settings name; the champion is loaded at start and followed."""
-    serving = Serving(Registry(Path(settings.model_registry)))
-    return Litestar(
-        route_handlers=[classify, livez, readyz],
-        dependencies={"serving": Provide(lambda: serving, use_cache=True, sync_to_thread=False)},
-        exception_handlers={HTTPException: answer_http_exception, Exception: answer_unexpected},
+    metrics = Metrics()
+    serving = Serving(Registry(Path(settings.model_registry)), metrics)
+    service = Service(serving, metrics, settings.body_seconds)
+    guards = key_guard(settings.keys())
+    app = Litestar(
+        route_handlers=[
+            post("/classify", status_code=HTTP_200_OK, guards=guards, request_max_body_size=settings.body_limit)(
+                routes.classify
+            ),
+            post(
+                "/classify/batch",
+                status_code=HTTP_200_OK,
+                guards=guards,
+                request_max_body_size=settings.batch_body_limit,
+            )(routes.classify_batch),
+            get("/model", guards=guards)(routes.model),
+            get("/livez")(routes.livez),
+            get(["/readyz", "/healthz"])(routes.readyz),
+            get("/metrics", guards=guards)(routes.metrics),
+            get("/", guards=guards)(pages.root),
+            get("/docs", guards=guards)(pages.docs),
+            get("/docs/{name:str}", guards=guards, cache_control=None)(pages.docs_asset),
+            get("/openapi.json", guards=guards)(pages.openapi),
+        ],
+        dependencies={"service": Provide(lambda: service, use_cache=True, sync_to_thread=False)},
+        exception_handlers={
+            Invalid: answer_invalid,
+            HTTPException: answer_http_exception,
+            Exception: answer_unexpected,
+        },
         lifespan=[lambda _: serving.following()],
-        # Litestar's pages load their scripts from elsewhere; the schema itself is served.
-        openapi_config=OpenAPIConfig(
-            title="Listing price category",
-            version="1.0.0",
-            path="/schema",
-            render_plugins=[JsonRenderPlugin()],
-        ),
+        cors_config=CORSConfig(allow_origins=list(settings.origins())) if settings.origins() else None,
+        state=State({"openapi": msgspec.json.encode(document(settings))}),
+        logging_config=None,
+        openapi_config=None,
     )
+    app.asgi_handler = observed(
+        app.asgi_handler,
+        routes=frozenset(route.path for route in app.routes),
+        metrics=metrics,
+        access=write_access if settings.access_log else write_nothing,
+        concurrency_limit=settings.concurrency_limit,
+    )
+    return app

@@ -1,5 +1,6 @@
 """The HTTP bodies besides `Listing`, which is the registry's."""
 
+from datetime import date, datetime
 from typing import Literal
 
 import msgspec
@@ -7,11 +8,43 @@ import msgspec
 from model_registry.listing import PriceCategory
 
 
-class Answer(msgspec.Struct, frozen=True):
-    """The price category of the listing with that id."""
+class Probabilities(msgspec.Struct, frozen=True, rename={"low": "Low", "mid": "Mid", "high": "High", "lux": "Lux"}):
+    """How probable each price category is; together they are one."""
+
+    low: float
+    mid: float
+    high: float
+    lux: float
+
+
+class Answer(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The price category of the listing with that id, and the probabilities where they were asked for."""
 
     id: int
     price_category: PriceCategory
+    probabilities: Probabilities | None = None
+
+
+class WrongField(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What is wrong with one field, and in a batch with which listing (counted from 0)."""
+
+    message: str
+    field: str | None = None
+    index: int | None = None
+
+
+class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What every error answers: the HTTP status, in words what was wrong, and for bad input every wrong field."""
+
+    status_code: int
+    detail: str
+    extra: list[WrongField] | None = None
+
+
+class BadListing(msgspec.Struct, frozen=True):
+    """In a partial batch, what stands in the place of a listing that could not be answered."""
+
+    error: Problem
 
 
 class Health(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -22,8 +55,16 @@ class Health(msgspec.Struct, frozen=True, omit_defaults=True):
     detail: str | None = None
 
 
-class Problem(msgspec.Struct, frozen=True):
-    """What every error answers: the HTTP status and, in words, what was wrong."""
+class Model(msgspec.Struct, frozen=True):
+    """The parts of the answering model's manifest that matter to a client; `metrics` are the test listings'."""
 
-    status_code: int
-    detail: str
+    version: str
+    candidate: str
+    created_at: datetime
+    run_id: str
+    snapshot: str
+    snapshot_date: date | None
+    synthetic: bool
+    features: tuple[str, ...]
+    classes: tuple[str, ...]
+    metrics: dict[str, float]

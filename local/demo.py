@@ -14,23 +14,10 @@ from pathlib import Path
 import dagster as dg
 
 from local.processes import running
+from model_registry.listing import EXAMPLE
 from model_registry.store import Registry
 
 ROOT = Path(__file__).parents[1]
-LISTING = {
-    "id": 39331263,
-    "accommodates": 5,
-    "room_type": "Entire home/apt",
-    "beds": 2,
-    "bedrooms": 2,
-    "bathrooms": 1,
-    "neighbourhood": "Brooklyn",
-    "tv": True,
-    "elevator": False,
-    "internet": False,
-    "latitude": 40.65837,
-    "longitude": -73.98402,
-}
 _STEP = re.compile(r"- (?P<step>\S+) - STEP_SUCCESS - .* in (?P<time>[\d.]+m?s)")
 _FAILURE = re.compile(r"dagster\._core\.definitions\.events\.Failure: (?P<reason>.*)")
 LOGS = Path("var/demo")
@@ -138,8 +125,8 @@ def wait_for_api(api: subprocess.Popen[bytes], port: int) -> None:
 
 def ask(port: int) -> None:
     """Classify the listing over HTTP."""
-    status, headers, body = request(port, "POST", "/classify", json.dumps(LISTING))
-    print(f"   POST /classify {json.dumps(LISTING)}")
+    status, headers, body = request(port, "POST", "/classify", json.dumps(EXAMPLE))
+    print(f"   POST /classify {json.dumps(EXAMPLE)}")
     print(f"   {status} {body}")
     print(
         f"   answered by {headers['X-Model-Version']}, run {headers['X-Run-Id']}, snapshot {headers['X-Snapshot'][:12]}"

@@ -1,7 +1,8 @@
 """The vocabulary: what a listing is, what a model sees of it, what a model answers."""
 
+from collections.abc import Sequence
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Final
 
 import msgspec
 import numpy as np
@@ -74,8 +75,30 @@ class Listing(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     longitude: Annotated[float, Meta(ge=-180, le=180)]
 
 
+EXAMPLE: Final[dict[str, int | float | bool | str]] = {
+    "id": 39331263,
+    "accommodates": 5,
+    "room_type": "Entire home/apt",
+    "beds": 2,
+    "bedrooms": 2,
+    "bathrooms": 1,
+    "neighbourhood": "Brooklyn",
+    "tv": True,
+    "elevator": False,
+    "internet": False,
+    "latitude": 40.65837,
+    "longitude": -73.98402,
+}
+"""A listing as a client sends it: the one that README, demo, documentation and tests ask about."""
+
+
 def encode(listing: Listing) -> NDArray[np.float32]:
     """The listing as one feature row: shape (1, 11), float32, in the order of FEATURES."""
+    return encode_all([listing])
+
+
+def encode_all(listings: Sequence[Listing]) -> NDArray[np.float32]:
+    """Listings as feature rows: shape (n, 11), float32, in the order of FEATURES."""
     return np.array(
         [
             (
@@ -91,6 +114,7 @@ def encode(listing: Listing) -> NDArray[np.float32]:
                 listing.elevator,
                 listing.internet,
             )
+            for listing in listings
         ],
         dtype=np.float32,
     )

@@ -1,7 +1,6 @@
 """Real objects for the tests: small models, published versions, listings."""
 
 from datetime import UTC, datetime
-from typing import Any
 
 import msgspec
 import numpy as np
@@ -11,24 +10,9 @@ from sklearn.tree import DecisionTreeClassifier
 from mle_assets.models.onnx_export import export
 from model_registry.classifier import Classifier
 from model_registry.history import Decision
-from model_registry.listing import FEATURES, Listing, Neighbourhood, RoomType, encode
+from model_registry.listing import EXAMPLE, FEATURES, Listing, Neighbourhood, RoomType, encode
 from model_registry.manifest import SCHEMA_VERSION, SIGNATURE, GoldenRow, Manifest, Rows, Run, Snapshot, digest
 from model_registry.store import Registry
-
-README_LISTING: dict[str, Any] = {
-    "id": 39331263,
-    "accommodates": 5,
-    "room_type": "Entire home/apt",
-    "beds": 2,
-    "bedrooms": 2,
-    "bathrooms": 1,
-    "neighbourhood": "Brooklyn",
-    "tv": True,
-    "elevator": False,
-    "internet": False,
-    "latitude": 40.65837,
-    "longitude": -73.98402,
-}
 
 PROMOTE = Decision(promote=True, reason="Better.", numbers={"mean_difference": -0.1})
 KEEP = Decision(promote=False, reason="Not better.", numbers={"mean_difference": 0.1})
@@ -36,7 +20,7 @@ KEEP = Decision(promote=False, reason="Not better.", numbers={"mean_difference":
 
 def listing(**changes: object) -> Listing:
     """The README's listing, changed."""
-    return msgspec.convert({**README_LISTING, **changes}, Listing)
+    return msgspec.convert({**EXAMPLE, **changes}, Listing)
 
 
 def model(seed: int) -> bytes:

@@ -16,8 +16,9 @@ from litestar.testing import TestClient
 
 from api.app import create_app
 from api.settings import Settings
+from model_registry.listing import EXAMPLE
 from model_registry.store import Registry
-from tests.making import PROMOTE, README_LISTING, listing, publish
+from tests.making import PROMOTE, listing, publish
 
 Serve = Callable[[Path], httpx.Client]
 
@@ -72,7 +73,7 @@ def promoted(registry: Registry, seed: int) -> str:
 
 def test_a_listing_is_answered_and_the_headers_name_the_model(serve: Serve, registry: Registry) -> None:
     version = promoted(registry, 0)
-    answer = serve(registry.folder).post("/classify", json=README_LISTING)
+    answer = serve(registry.folder).post("/classify", json=EXAMPLE)
     expected = registry.open(version).classifier.classify(listing())
     assert (answer.status_code, answer.json()) == (200, {"id": 39331263, "price_category": expected})
     assert answer.headers["X-Model-Version"] == version
@@ -90,13 +91,13 @@ def test_without_a_champion_it_is_alive_not_ready_and_says_why_until_one_is_prom
         assert answer.status_code == 503
         assert answer.json()["status"] == "not ready"
         assert "No model has been promoted" in answer.json()["detail"]
-    refused = client.post("/classify", json=README_LISTING)
+    refused = client.post("/classify", json=EXAMPLE)
     assert refused.status_code == 503
     assert "run the pipeline" in refused.json()["detail"]
     version = promoted(registry, 0)
     until(lambda: client.get("/readyz").status_code == 200, seconds=3)
     assert client.get("/readyz").json() == {"status": "ready", "model_version": version}
-    assert client.post("/classify", json=README_LISTING).status_code == 200
+    assert client.post("/classify", json=EXAMPLE).status_code == 200
 
 
 def test_a_new_champion_answers_within_two_seconds(serve: Serve, registry: Registry) -> None:
@@ -104,7 +105,7 @@ def test_a_new_champion_answers_within_two_seconds(serve: Serve, registry: Regis
     client = serve(registry.folder)
     second = promoted(registry, 1)
     until(
-        lambda: client.post("/classify", json=README_LISTING).headers["X-Model-Version"] == second,
+        lambda: client.post("/classify", json=EXAMPLE).headers["X-Model-Version"] == second,
         seconds=2,
     )
 
@@ -120,7 +121,7 @@ def test_a_damaged_champion_is_refused_and_the_old_one_keeps_answering(serve: Se
     health = client.get("/readyz")
     assert health.status_code == 200
     assert "model.onnx is not the file that was published" in health.json()["detail"]
-    assert client.post("/classify", json=README_LISTING).headers["X-Model-Version"] == first
+    assert client.post("/classify", json=EXAMPLE).headers["X-Model-Version"] == first
 
 
 @pytest.mark.parametrize(
@@ -131,12 +132,12 @@ def test_a_damaged_champion_is_refused_and_the_old_one_keeps_answering(serve: Se
         (b"[]", "Expected `object`, got `array`"),
         (b'{"id": NaN}', "malformed"),
         (b"\xff\xfe", "Invalid JSON input"),
-        (json.dumps({**README_LISTING, "beds": "1"}).encode(), "$.beds"),
-        (json.dumps({**README_LISTING, "tv": 1}).encode(), "$.tv"),
-        (json.dumps({**README_LISTING, "accommodates": -400}).encode(), "$.accommodates"),
-        (json.dumps({**README_LISTING, "new_value": 0}).encode(), "new_value"),
-        (json.dumps({**README_LISTING, "id": 2**63}).encode(), "$.id"),
-        (json.dumps(README_LISTING).replace("40.65837", "1e400").encode(), "Invalid JSON input"),
+        (json.dumps({**EXAMPLE, "beds": "1"}).encode(), "$.beds"),
+        (json.dumps({**EXAMPLE, "tv": 1}).encode(), "$.tv"),
+        (json.dumps({**EXAMPLE, "accommodates": -400}).encode(), "$.accommodates"),
+        (json.dumps({**EXAMPLE, "new_value": 0}).encode(), "new_value"),
+        (json.dumps({**EXAMPLE, "id": 2**63}).encode(), "$.id"),
+        (json.dumps(EXAMPLE).replace("40.65837", "1e400").encode(), "Invalid JSON input"),
         (b"[" * 100_000, "Invalid JSON input"),
         (b'{"id": "\\ud800"}', "Invalid JSON input"),
     ],

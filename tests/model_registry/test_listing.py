@@ -4,12 +4,12 @@ import msgspec
 import numpy as np
 import pytest
 
-from model_registry.listing import CATEGORIES, FEATURES, Listing, bounds, encode
-from tests.making import README_LISTING, listing
+from model_registry.listing import CATEGORIES, EXAMPLE, FEATURES, Listing, bounds, encode
+from tests.making import listing
 
 
 def decode(**changes: object) -> Listing:
-    return msgspec.json.decode(msgspec.json.encode({**README_LISTING, **changes}), type=Listing)
+    return msgspec.json.decode(msgspec.json.encode({**EXAMPLE, **changes}), type=Listing)
 
 
 def test_a_listing_becomes_one_float32_row_in_the_order_of_features() -> None:
@@ -74,9 +74,9 @@ def test_a_wrong_field_is_refused_by_name(field: str, value: object) -> None:
         decode(**{field: value})
 
 
-@pytest.mark.parametrize("field", list(README_LISTING))
+@pytest.mark.parametrize("field", list(EXAMPLE))
 def test_every_field_is_required(field: str) -> None:
-    body = {name: value for name, value in README_LISTING.items() if name != field}
+    body = {name: value for name, value in EXAMPLE.items() if name != field}
     with pytest.raises(msgspec.ValidationError, match=f"missing required field `{field}`"):
         msgspec.convert(body, Listing)
 

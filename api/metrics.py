@@ -1,0 +1,51 @@
+"""What Prometheus is told. One process serves, and replicas are scraped one by one, so no figure is shared."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from model_registry.manifest import Manifest
+
+_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+
+
+class Metrics:
+    """The service's counters, gauges and histograms, under the names that `/metrics` shows."""
+
+    def __init__(self) -> None:
+        """Start every figure at zero."""
+        self._registry = to = CollectorRegistry()
+        self._requests = Counter("api_requests", "Requests answered.", ["method", "route", "status"], registry=to)
+        self._seconds = Histogram(
+            "api_request_seconds",
+            "Time from a request to its answer.",
+            ["route"],
+            buckets=_BUCKETS,
+            registry=to,
+        )
+        self._predictions = Counter("api_predictions", "Listings answered.", ["category", "version"], registry=to)
+        self._model = Gauge("api_model_info", "The model that answers.", ["version", "run_id", "snapshot"], registry=to)
+        self._loads = Counter("api_model_loads", "Models loaded, verified and put to work.", registry=to)
+        self._refusals = Counter("api_model_refusals", "Champions that were refused; the old one stays.", registry=to)
+        self.under_way = Gauge("api_requests_under_way", "Requests not yet answered.", registry=to)
+
+    def answered(self, method: str, route: str, status: int, seconds: float) -> None:
+        """Count a request; `route` is one of the service's own, so that no client makes up a label."""
+        self._requests.labels(method, route, status).inc()
+        self._seconds.labels(route).observe(seconds)
+
+    def predicted(self, category: str, version: str, listings: int = 1) -> None:
+        """Count the listings that were given a category."""
+        self._predictions.labels(category, version).inc(listings)
+
+    def loaded(self, manifest: Manifest) -> None:
+        """Say which model answers from now on."""
+        self._loads.inc()
+        self._model.clear()
+        self._model.labels(manifest.version, manifest.run.run_id, manifest.snapshot.sha256).set(1)
+
+    def refused(self) -> None:
+        """Count a champion that cannot be served."""
+        self._refusals.inc()
+
+    def page(self) -> bytes:
+        """All figures in Prometheus' text format."""
+        return generate_latest(self._registry)
