@@ -6,6 +6,7 @@ from importlib.resources import files
 from litestar import Request, Response
 from litestar.datastructures import State
 from litestar.exceptions import NotFoundException
+from litestar.params import FromPath
 from litestar.response import Redirect
 
 PAGE_HEADERS = {
@@ -42,7 +43,7 @@ async def docs() -> Response[str]:
     return Response(_PAGE, media_type="text/html", headers=PAGE_HEADERS)
 
 
-async def docs_asset(name: str) -> Response[bytes]:
+async def docs_asset(name: FromPath[str]) -> Response[bytes]:
     """A script or style sheet of the page, from an installed package."""
     if name == "start.js":
         return Response(_START.encode(), media_type="text/javascript", headers=PAGE_HEADERS)

@@ -7,6 +7,7 @@ from litestar import MediaType, Request, Response
 from litestar.datastructures import State
 from litestar.di import NamedDependency
 from litestar.exceptions import HTTPException
+from litestar.params import FromQuery
 from litestar.status_codes import (
     HTTP_408_REQUEST_TIMEOUT,
     HTTP_415_UNSUPPORTED_MEDIA_TYPE,
@@ -41,7 +42,7 @@ class Service:
 
 
 async def classify(
-    request: ApiRequest, service: NamedDependency[Service], probabilities: bool = False
+    request: ApiRequest, service: NamedDependency[Service], probabilities: FromQuery[bool] = False
 ) -> Response[Answer]:
     """Answer with the most probable price category; the headers name the model that answered."""
     champion = service.champion()
@@ -53,7 +54,10 @@ async def classify(
 
 
 async def classify_batch(
-    request: ApiRequest, service: NamedDependency[Service], probabilities: bool = False, partial: bool = False
+    request: ApiRequest,
+    service: NamedDependency[Service],
+    probabilities: FromQuery[bool] = False,
+    partial: FromQuery[bool] = False,
 ) -> Response[list[Answer | BadListing]]:
     """Answer up to 10,000 listings in order, all from one model; `partial` answers the good ones among bad ones."""
     champion = service.champion()

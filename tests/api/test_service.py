@@ -1,166 +1,321 @@
-"""The service as its clients see it: a real process on a real port."""
+"""The contract: what is answered, what is refused and in which words."""
 
 import json
-import os
-import signal
-import socket
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from litestar.testing import TestClient
 
 from api.app import create_app
 from api.settings import Settings
-from model_registry.listing import EXAMPLE
+from api.validation import MOST_LISTINGS
+from model_registry.listing import EXAMPLE, encode
 from model_registry.store import Registry
 from tests.making import PROMOTE, listing, publish
 
-Serve = Callable[[Path], httpx.Client]
+JSON = {"Content-Type": "application/json"}
 
 
-@pytest.fixture
-def serve(tmp_path: Path) -> Iterator[Serve]:
-    """Starts `python -m api` on a registry and gives a client of it."""
-    running: list[tuple[subprocess.Popen[bytes], httpx.Client]] = []
-
-    def start(folder: Path) -> httpx.Client:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
-        with (tmp_path / "api.log").open("wb") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "api"],
-                env={**os.environ, "MODEL_REGISTRY": str(folder), "PORT": str(port)},
-                stdout=log,
-                stderr=log,
-            )
-        client = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=10)
-        running.append((process, client))
-        until(lambda: alive(client))
-        return client
-
-    yield start
-    for process, client in running:
-        client.close()
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=10) == 0
-
-
-def until(condition: Callable[[], bool], seconds: float = 15) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.05)
-
-
-def alive(client: httpx.Client) -> bool:
-    try:
-        return client.get("/livez").status_code == 200
-    except httpx.TransportError:
-        return False
-
-
-def promoted(registry: Registry, seed: int) -> str:
+def promoted(folder: Path, seed: int) -> str:
+    registry = Registry(folder)
     version = publish(registry, seed)
     registry.promote(version, PROMOTE, run_id="run-1", actor="test")
     return version
 
 
-def test_a_listing_is_answered_and_the_headers_name_the_model(serve: Serve, registry: Registry) -> None:
-    version = promoted(registry, 0)
-    answer = serve(registry.folder).post("/classify", json=EXAMPLE)
+@pytest.fixture(scope="module")
+def registry_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("registry")
+    promoted(folder, 0)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def service(registry_folder: Path) -> Iterator[httpx.Client]:
+    """One service for the tests that only ask."""
+    with TestClient(create_app(Settings(model_registry=str(registry_folder), body_limit=50_000))) as client:
+        yield client
+
+
+def example(**changes: object) -> dict[str, Any]:
+    return {**EXAMPLE, **changes}
+
+
+def test_a_listing_is_answered_with_its_id_and_category_only(service: httpx.Client, registry_folder: Path) -> None:
+    registry = Registry(registry_folder)
+    [version] = registry.versions()
+    answer = service.post("/classify", json=EXAMPLE)
     expected = registry.open(version).classifier.classify(listing())
     assert (answer.status_code, answer.json()) == (200, {"id": 39331263, "price_category": expected})
-    assert answer.headers["X-Model-Version"] == version
-    assert answer.headers["X-Run-Id"] == "run-1"
-    assert answer.headers["X-Snapshot"] == "ab" * 32
 
 
-def test_without_a_champion_it_is_alive_not_ready_and_says_why_until_one_is_promoted(
-    serve: Serve, registry: Registry
+def test_the_headers_name_the_model_the_run_and_the_data(service: httpx.Client, registry_folder: Path) -> None:
+    headers = service.post("/classify", json=EXAMPLE).headers
+    assert [headers["X-Model-Version"]] == Registry(registry_folder).versions()
+    assert headers["X-Run-Id"] == "run-1"
+    assert headers["X-Snapshot"] == "ab" * 32
+
+
+def test_probabilities_are_added_on_request(service: httpx.Client, registry_folder: Path) -> None:
+    registry = Registry(registry_folder)
+    answer = service.post("/classify?probabilities=true", json=EXAMPLE).json()
+    [expected] = registry.open(registry.versions()[0]).classifier.probabilities(encode(listing()))
+    assert list(answer["probabilities"]) == ["Low", "Mid", "High", "Lux"]
+    assert list(answer["probabilities"].values()) == pytest.approx(expected.tolist())
+
+
+@pytest.mark.parametrize("given_id", ["abc-1", "A.b:c_9", "x" * 128])
+def test_a_request_keeps_the_id_its_client_gave(given_id: str, service: httpx.Client) -> None:
+    assert service.get("/livez", headers={"X-Request-Id": given_id}).headers["X-Request-Id"] == given_id
+
+
+@pytest.mark.parametrize("given_id", ["", "x" * 129, "a b", "<script>", "a\tb"])
+def test_a_request_whose_id_is_not_plain_gets_one(given_id: str, service: httpx.Client) -> None:
+    assert len(service.get("/livez", headers={"X-Request-Id": given_id}).headers["X-Request-Id"]) == 32
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("id", "1", "id: expected int, got str"),
+        ("room_type", 1, "room_type: expected str, got int"),
+        ("neighbourhood", 1, "neighbourhood: expected str, got int"),
+        ("neighbourhood", "Unknown", "neighbourhood: invalid enum value 'Unknown'"),
+        ("room_type", "Unknown", "room_type: invalid enum value 'Unknown'"),
+        ("new_value", 0, "new_value: unknown field"),
+        ("beds", "1", "beds: expected int, got str"),
+        ("bedrooms", "1", "bedrooms: expected int, got str"),
+        ("bathrooms", "1", "bathrooms: expected float, got str"),
+        ("accomodates", "1", "accomodates: unknown field"),
+        ("elevator", 0, "elevator: expected bool, got int"),
+        ("elevator", "False", "elevator: expected bool, got str"),
+        ("internet", 0, "internet: expected bool, got int"),
+        ("internet", "False", "internet: expected bool, got str"),
+        ("tv", 0, "tv: expected bool, got int"),
+        ("tv", "False", "tv: expected bool, got str"),
+        ("latitude", "100º", "latitude: expected float, got str"),
+        ("longitude", "100º", "longitude: expected float, got str"),
+        ("accommodates", -400, "accommodates: expected int >= 1"),
+        ("accommodates", 0, "accommodates: expected int >= 1"),
+        ("beds", True, "beds: expected int, got bool"),
+        ("beds", 2.5, "beds: expected int, got float"),
+        ("beds", None, "beds: expected int, got null"),
+        ("id", 2**63, "id: expected int <= 9223372036854775807"),
+        ("latitude", 91, "latitude: expected float <= 90"),
+        ("bathrooms", 1.2, "bathrooms: expected float that's a multiple of 0.5"),
+    ],
+)
+def test_the_predecessors_clients_find_their_words(
+    field: str, value: object, message: str, service: httpx.Client
 ) -> None:
-    client = serve(registry.folder)
-    assert client.get("/livez").json() == {"status": "alive"}
-    for path in ("/readyz", "/healthz"):
-        answer = client.get(path)
-        assert answer.status_code == 503
-        assert answer.json()["status"] == "not ready"
-        assert "No model has been promoted" in answer.json()["detail"]
-    refused = client.post("/classify", json=EXAMPLE)
-    assert refused.status_code == 503
-    assert "run the pipeline" in refused.json()["detail"]
-    version = promoted(registry, 0)
-    until(lambda: client.get("/readyz").status_code == 200, seconds=3)
-    assert client.get("/readyz").json() == {"status": "ready", "model_version": version}
-    assert client.post("/classify", json=EXAMPLE).status_code == 200
+    answer = service.post("/classify", json=example(**{field: value}))
+    assert answer.status_code == 400
+    assert answer.json()["detail"].startswith(f"Invalid JSON input: {message}")
+    assert answer.json()["extra"][0]["field"] == field
 
 
-def test_a_new_champion_answers_within_two_seconds(serve: Serve, registry: Registry) -> None:
-    promoted(registry, 0)
-    client = serve(registry.folder)
-    second = promoted(registry, 1)
-    until(
-        lambda: client.post("/classify", json=EXAMPLE).headers["X-Model-Version"] == second,
-        seconds=2,
-    )
+def test_every_wrong_field_is_named_at_once(service: httpx.Client) -> None:
+    body = example(beds="1", tv=0, latitude=100, color="red")
+    del body["id"]
+    detail = service.post("/classify", json=body).json()["detail"]
+    for words in (
+        "id: missing required field",
+        "beds: expected int, got str",
+        "tv: expected bool, got int",
+        "latitude: expected float <= 90",
+        "color: unknown field",
+    ):
+        assert words in detail
 
 
-def test_a_damaged_champion_is_refused_and_the_old_one_keeps_answering(serve: Serve, registry: Registry) -> None:
-    first = promoted(registry, 0)
-    client = serve(registry.folder)
-    second = publish(registry, 1)
-    (registry.path(second) / "model.onnx").write_bytes(b"damaged")
-    pointer = registry.folder / "champion.json"
-    pointer.write_text(pointer.read_text().replace(first, second))
-    until(lambda: "detail" in client.get("/readyz").json(), seconds=3)
-    health = client.get("/readyz")
-    assert health.status_code == 200
-    assert "model.onnx is not the file that was published" in health.json()["detail"]
-    assert client.post("/classify", json=EXAMPLE).headers["X-Model-Version"] == first
+@pytest.mark.parametrize(("field", "value"), [("beds", 2.0), ("bathrooms", 1.5), ("bathrooms", 0), ("id", 1e3)])
+def test_numbers_that_are_whole_are_integers_and_bathrooms_come_in_halves(
+    field: str, value: float, service: httpx.Client
+) -> None:
+    assert service.post("/classify", json=example(**{field: value})).status_code == 200
 
 
 @pytest.mark.parametrize(
     ("body", "words"),
     [
-        (b"", "truncated"),
-        (b"null", "Expected `object`, got `null`"),
-        (b"[]", "Expected `object`, got `array`"),
+        (b"", "input data was truncated"),
+        (b"null", "expected object, got null"),
+        (b"[]", "expected object, got array"),
+        (b'"text"', "expected object, got str"),
         (b'{"id": NaN}', "malformed"),
-        (b"\xff\xfe", "Invalid JSON input"),
-        (json.dumps({**EXAMPLE, "beds": "1"}).encode(), "$.beds"),
-        (json.dumps({**EXAMPLE, "tv": 1}).encode(), "$.tv"),
-        (json.dumps({**EXAMPLE, "accommodates": -400}).encode(), "$.accommodates"),
-        (json.dumps({**EXAMPLE, "new_value": 0}).encode(), "new_value"),
-        (json.dumps({**EXAMPLE, "id": 2**63}).encode(), "$.id"),
-        (json.dumps(EXAMPLE).replace("40.65837", "1e400").encode(), "Invalid JSON input"),
-        (b"[" * 100_000, "Invalid JSON input"),
+        (b'{"id": Infinity}', "malformed"),
+        (b"\xff\xfe", "malformed"),
+        (json.dumps(EXAMPLE).replace("40.65837", "1e400").encode(), "number out of range"),
+        (b"[" * 40_000, "recursion"),
+        (b'{"a":' * 8_000, "recursion"),
         (b'{"id": "\\ud800"}', "Invalid JSON input"),
+        (json.dumps(EXAMPLE)[:-1].encode() + b', "beds": 3}', "beds: stands more than once"),
+        (json.dumps(EXAMPLE)[:-1].encode() + b', "\\u0062eds": 3}', "beds: stands more than once"),
+        (json.dumps(EXAMPLE).encode() + b"{}", "malformed"),
     ],
 )
-def test_bad_input_is_a_400_in_words(body: bytes, words: str, service: httpx.Client) -> None:
-    answer = service.post("/classify", content=body)
+def test_a_hostile_body_is_a_400_in_words(body: bytes, words: str, service: httpx.Client) -> None:
+    answer = service.post("/classify", content=body, headers=JSON)
     assert answer.status_code == 400
-    assert answer.json()["status_code"] == 400
-    assert answer.json()["detail"].startswith("Invalid JSON input: ")
+    assert answer.json()["detail"].startswith("Invalid JSON input")
     assert words in answer.json()["detail"]
+    assert service.post("/classify", json=EXAMPLE).status_code == 200
 
 
-@pytest.mark.parametrize(("method", "path", "status"), [("GET", "/nothing", 404), ("GET", "/classify", 405)])
-def test_every_error_has_the_one_shape(method: str, path: str, status: int, service: httpx.Client) -> None:
-    answer = service.request(method, path)
+@settings(deadline=None, max_examples=200)
+@given(st.binary(max_size=200) | st.text(max_size=100).map(str.encode))
+def test_no_bytes_at_all_are_a_fault_of_the_service(service: httpx.Client, body: bytes) -> None:
+    assert service.post("/classify", content=body, headers=JSON).status_code == 400
+    assert service.post("/classify/batch?partial=true", content=body, headers=JSON).status_code in (200, 400)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "headers", "content"),
+    [
+        ("GET", "/nothing", 404, {}, b""),
+        ("GET", "/docs/../secret", 404, {}, b""),
+        ("GET", "/docs/secret.js", 404, {}, b""),
+        ("GET", "/classify", 405, {}, b""),
+        ("POST", "/classify", 413, JSON, b" " * 50_001),
+        ("POST", "/classify", 415, {"Content-Type": "text/plain"}, b"{}"),
+        ("POST", "/classify", 415, {}, b"{}"),
+        ("POST", "/classify", 415, {**JSON, "Content-Encoding": "gzip"}, b"{}"),
+        ("POST", "/classify?probabilities=maybe", 400, JSON, json.dumps(EXAMPLE).encode()),
+    ],
+)
+def test_every_error_has_the_one_shape(
+    method: str, path: str, status: int, headers: dict[str, str], content: bytes, service: httpx.Client
+) -> None:
+    answer = service.request(method, path, headers=headers, content=content)
     assert answer.status_code == answer.json()["status_code"] == status
-    assert set(answer.json()) == {"status_code", "detail"}
+    assert set(answer.json()) <= {"status_code", "detail", "extra"}
+    assert answer.json()["detail"]
+    assert answer.headers["X-Request-Id"]
 
 
-@pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
-    """One server for the tests that only ask."""
-    folder = tmp_path_factory.mktemp("registry")
-    promoted(Registry(folder), 0)
-    with TestClient(create_app(Settings(model_registry=str(folder)))) as client:
-        yield client
+def test_a_batch_is_answered_in_order_by_one_model(service: httpx.Client) -> None:
+    rows = [example(id=n, accommodates=1 + n % 16) for n in range(500)]
+    answer = service.post("/classify/batch", json=rows)
+    alone = [service.post("/classify", json=row).json() for row in rows[:16]]
+    assert [row["id"] for row in answer.json()] == list(range(500))
+    assert answer.json()[:16] == alone
+    assert answer.headers["X-Model-Version"]
+
+
+def test_bad_listings_fail_a_batch_with_the_index_and_field_of_every_one(service: httpx.Client) -> None:
+    answer = service.post("/classify/batch", json=[example(), example(beds="1"), 3, example(tv=0, x=1)])
+    assert answer.status_code == 400
+    assert answer.json()["detail"] == (
+        "Invalid JSON input: [1].beds: expected int, got str; [2]: expected object, got int; "
+        "[3].tv: expected bool, got int; [3].x: unknown field"
+    )
+    places = [(one["index"], one.get("field")) for one in answer.json()["extra"]]
+    assert places == [(1, "beds"), (2, None), (3, "tv"), (3, "x")]
+
+
+def test_a_partial_batch_answers_the_good_and_has_each_error_in_its_place(service: httpx.Client) -> None:
+    rows = [example(id=1), example(id=2, beds="1"), example(id=3)]
+    answer = service.post("/classify/batch?partial=true&probabilities=true", json=rows)
+    assert answer.status_code == 200
+    first, second, third = answer.json()
+    assert (first["id"], third["id"]) == (1, 3)
+    assert sum(first["probabilities"].values()) == pytest.approx(1)
+    assert second["error"]["detail"] == "Invalid JSON input: [1].beds: expected int, got str"
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"), [([], "length >= 1"), ([0] * (MOST_LISTINGS + 1), "length <= 10000"), ({}, "expected array")]
+)
+def test_a_batch_of_another_size_or_kind_is_refused(rows: object, words: str, service: httpx.Client) -> None:
+    for path in ("/classify/batch", "/classify/batch?partial=true"):
+        answer = service.post(path, json=rows)
+        assert answer.status_code == 400
+        assert words in answer.json()["detail"]
+
+
+def test_a_listing_with_a_key_twice_fails_its_batch(service: httpx.Client) -> None:
+    twice = json.dumps(EXAMPLE)[:-1] + ', "beds": 3}'
+    answer = service.post("/classify/batch", content=f"[{json.dumps(EXAMPLE)},{twice}]", headers=JSON)
+    assert answer.json()["detail"] == "Invalid JSON input: [1].beds: stands more than once"
+
+
+def test_the_model_that_answers_can_be_looked_up(service: httpx.Client, registry_folder: Path) -> None:
+    registry = Registry(registry_folder)
+    told, manifest = service.get("/model").json(), registry.manifest(registry.versions()[0])
+    assert (told["version"], told["candidate"]) == (manifest.version, "tree")
+    assert told["metrics"] == manifest.metrics["test"]
+    assert told["classes"] == ["Low", "Mid", "High", "Lux"]
+
+
+def figure(service: httpx.Client, name: str) -> float:
+    lines = service.get("/metrics").text.splitlines()
+    return next((float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith(name)), 0.0)
+
+
+def test_requests_and_predictions_are_counted(registry_folder: Path) -> None:
+    with TestClient(create_app(Settings(model_registry=str(registry_folder)))) as fresh:
+        category = fresh.post("/classify", json=EXAMPLE).json()["price_category"]
+        fresh.post("/classify/batch", json=[EXAMPLE] * 3)
+        fresh.post("/classify", json={})
+        fresh.get("/made/up/by/a/client")
+        asked = 'api_requests_total{method="POST",route="/classify",status='
+        assert figure(fresh, f'{asked}"200"}}') == 1
+        assert figure(fresh, f'{asked}"400"}}') == 1
+        assert figure(fresh, f'api_predictions_total{{category="{category}"') == 4
+        assert figure(fresh, 'api_requests_total{method="GET",route="other",status="404"}') == 1
+        assert figure(fresh, "api_model_loads_total") == 1
+        assert figure(fresh, 'api_request_seconds_count{route="/classify"}') == 2
+        assert "made/up" not in fresh.get("/metrics").text
+        assert fresh.get("/metrics").headers["Content-Type"].startswith("text/plain; version=0.0.4")
+
+
+@pytest.mark.parametrize("header", [{"X-API-Key": "second"}, {"Authorization": "Bearer first"}])
+def test_with_keys_set_one_of_them_is_needed(header: dict[str, str], registry_folder: Path) -> None:
+    settings = Settings(model_registry=str(registry_folder), api_keys="first, second")
+    with TestClient(create_app(settings)) as client:
+        for method, path in [("POST", "/classify"), ("GET", "/model"), ("GET", "/metrics"), ("GET", "/docs")]:
+            refused = client.request(method, path)
+            assert (refused.status_code, refused.json()["status_code"]) == (401, 401)
+            assert refused.headers["WWW-Authenticate"] == "Bearer"
+            assert client.request(method, path, headers={"X-API-Key": "third"}).status_code == 401
+        assert client.post("/classify", json=EXAMPLE, headers=header).status_code == 200
+        for path in ("/livez", "/readyz", "/healthz"):
+            assert client.get(path).status_code == 200
+        document = client.get("/openapi.json", headers=header).json()
+        assert document["paths"]["/classify"]["post"]["security"] == [{"key": []}, {"bearer": []}]
+        assert "401" in document["paths"]["/classify"]["post"]["responses"]
+
+
+def test_other_origins_are_let_in_only_when_named(service: httpx.Client, registry_folder: Path) -> None:
+    origin = {"Origin": "https://example.org"}
+    assert "Access-Control-Allow-Origin" not in service.get("/livez", headers=origin).headers
+    settings = Settings(model_registry=str(registry_folder), cors_origins="https://example.org")
+    with TestClient(create_app(settings)) as client:
+        assert client.get("/livez", headers=origin).headers["Access-Control-Allow-Origin"] == "https://example.org"
+
+
+def test_the_document_describes_every_route_and_its_example_is_answered(service: httpx.Client) -> None:
+    document = service.get("/openapi.json").json()
+    assert document["openapi"] == "3.1.0"
+    routes = {route.path for route in create_app(Settings()).routes}
+    assert set(document["paths"]) == routes - {"/", "/docs", "/docs/{name:str}", "/openapi.json"}
+    body = document["paths"]["/classify"]["post"]["requestBody"]["content"]["application/json"]["example"]
+    assert service.post("/classify", json=body).status_code == 200
+    listing = document["components"]["schemas"]["Listing"]
+    assert listing["additionalProperties"] is False
+    assert listing["properties"]["accommodates"] == {"type": "integer", "minimum": 1, "maximum": 100}
+
+
+def test_the_documentation_asks_for_nothing_from_elsewhere(service: httpx.Client) -> None:
+    page = service.get("/docs")
+    assert "http" not in page.text
+    assert "default-src 'none'" in page.headers["Content-Security-Policy"]
+    for name in ("swagger-ui.css", "swagger-ui-bundle.js", "start.js"):
+        assert f'"docs/{name}"' in page.text
+        assert service.get(f"/docs/{name}").status_code == 200
+    assert service.get("/", follow_redirects=False).headers["Location"] == "/docs"

@@ -7,16 +7,31 @@ from model_registry.settings import BadSetting, read_settings
 
 
 def test_an_empty_environment_gives_the_defaults() -> None:
-    assert read_settings(Settings, {}) == Settings(model_registry="var/registry", host="127.0.0.1", port=8000)
+    assert read_settings(Settings, {}) == Settings()
 
 
 def test_variables_are_read_by_their_names_in_capitals() -> None:
-    assert read_settings(Settings, {"MODEL_REGISTRY": "/models", "PORT": "9000", "OTHER": "x"}) == Settings(
-        model_registry="/models", port=9000
-    )
+    given = {"MODEL_REGISTRY": "/models", "PORT": "9000", "ACCESS_LOG": "false", "OTHER": "x", "HOST": ""}
+    assert read_settings(Settings, given) == Settings(model_registry="/models", port=9000, access_log=False)
 
 
-@pytest.mark.parametrize("port", ["eighty", "0", "65536", "80.5"])
-def test_a_wrong_value_is_refused_by_the_variables_name(port: str) -> None:
-    with pytest.raises(BadSetting, match=f"PORT='{port}' cannot be used"):
-        read_settings(Settings, {"PORT": port})
+def test_keys_and_origins_are_parted_by_commas() -> None:
+    settings = Settings(api_keys=" a, b,,c ", cors_origins="")
+    assert settings.keys() == ("a", "b", "c")
+    assert settings.origins() == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PORT", "eighty"),
+        ("PORT", "0"),
+        ("PORT", "65536"),
+        ("PORT", "80.5"),
+        ("LOG_LEVEL", "loud"),
+        ("BODY_LIMIT", "0"),
+    ],
+)
+def test_a_wrong_value_is_refused_by_the_variables_name(name: str, value: str) -> None:
+    with pytest.raises(BadSetting, match=f"{name}='{value}' cannot be used"):
+        read_settings(Settings, {name: value})

@@ -1,0 +1,246 @@
+"""The service as a process: following the registry, hostile connections, signals, logs."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import pytest
+
+from model_registry.listing import EXAMPLE
+from model_registry.store import Registry
+from tests.api.server import Server, alive, serving, until
+from tests.making import PROMOTE, listing, publish
+
+
+def promoted(registry: Registry, seed: int) -> str:
+    version = publish(registry, seed)
+    registry.promote(version, PROMOTE, run_id="run-1", actor="test")
+    return version
+
+
+@pytest.fixture
+def server(registry: Registry, tmp_path: Path) -> Iterator[Server]:
+    """A service over a registry with a champion."""
+    promoted(registry, 0)
+    with serving(registry.folder, tmp_path / "api.log", BODY_SECONDS="1", BODY_LIMIT="1000000") as running:
+        yield running
+
+
+def answering(client: httpx.Client) -> str:
+    return client.post("/classify", json=EXAMPLE).headers["X-Model-Version"]
+
+
+def test_without_a_champion_it_is_alive_not_ready_and_says_why_until_one_is_promoted(
+    registry: Registry, tmp_path: Path
+) -> None:
+    with serving(registry.folder, tmp_path / "api.log") as server:
+        client = server.client
+        assert client.get("/livez").json() == {"status": "alive"}
+        for path in ("/readyz", "/healthz"):
+            answer = client.get(path)
+            assert answer.status_code == 503
+            assert answer.json()["status"] == "not ready"
+            assert "No model has been promoted" in answer.json()["detail"]
+        refused = client.post("/classify", json=EXAMPLE)
+        assert refused.status_code == 503
+        assert "run the pipeline" in refused.json()["detail"]
+        version = promoted(registry, 0)
+        until(lambda: client.get("/readyz").status_code == 200, seconds=3)
+        assert client.get("/readyz").json() == {"status": "ready", "model_version": version}
+        assert client.post("/classify", json=EXAMPLE).status_code == 200
+
+
+def test_a_damaged_champion_is_refused_counted_and_logged_once_and_the_old_one_keeps_answering(
+    server: Server, registry: Registry
+) -> None:
+    first = answering(server.client)
+    second = publish(registry, 1)
+    (registry.path(second) / "model.onnx").write_bytes(b"damaged")
+    pointer = registry.folder / "champion.json"
+    pointer.write_text(pointer.read_text().replace(first, second))
+    until(lambda: "detail" in server.client.get("/readyz").json(), seconds=3)
+    time.sleep(2.5)
+    health = server.client.get("/readyz")
+    assert health.status_code == 200
+    assert "model.onnx is not the file that was published" in health.json()["detail"]
+    assert answering(server.client) == first
+    assert "api_model_refusals_total 1.0" in server.client.get("/metrics").text
+    assert server.log.read_text().count("The champion cannot be served") == 1
+
+
+@pytest.mark.parametrize("swaps", [5, pytest.param(100, marks=pytest.mark.slow)])
+def test_promotions_and_rollbacks_cut_no_request_and_mix_no_answer(
+    swaps: int, server: Server, registry: Registry
+) -> None:
+    versions = [answering(server.client), publish(registry, 1)]
+    rows = [listing(id=n, accommodates=1 + n, beds=n) for n in range(16)]
+    expected = {version: [registry.open(version).classifier.classify(row) for row in rows] for version in versions}
+    assert expected[versions[0]] != expected[versions[1]], "the two models answer alike"
+    bodies = [{**EXAMPLE, "id": n, "accommodates": 1 + n, "beds": n} for n in range(16)]
+    done, failures, answered = threading.Event(), list[str](), [0] * 16
+
+    def ask(n: int) -> None:
+        with httpx.Client(base_url=server.client.base_url, timeout=20) as client:
+            while not done.is_set():
+                answer = client.post("/classify", json=bodies[n])
+                answered[n] += 1
+                version = answer.headers.get("X-Model-Version", "none")
+                if answer.status_code != 200 or answer.json()["price_category"] != expected[version][n]:
+                    failures.append(f"{version}: {answer.status_code} {answer.text}")
+
+    stale: list[float] = []
+    with ThreadPoolExecutor(16) as pool:
+        asking = [pool.submit(ask, n) for n in range(16)]
+        try:
+            for swap in range(swaps):
+                target = versions[(swap + 1) % 2]
+                if target == versions[0]:
+                    registry.rollback(target, decision=PROMOTE, actor="test")
+                else:
+                    registry.promote(target, PROMOTE, run_id=None, actor="test")
+                start = time.monotonic()
+                until(lambda target=target: server.client.get("/readyz").json()["model_version"] == target)
+                stale.append(time.monotonic() - start)
+        finally:
+            done.set()
+        for one in asking:
+            one.result()
+    print(f"{swaps} swaps, {sum(answered)} answers, longest {max(stale):.2f} s stale")  # noqa: T201 (pytest -s shows it)
+    assert failures == []
+    assert max(stale) <= 2
+    assert min(answered) > 0
+
+
+def raw(port: int, head: bytes, body: bytes = b"", wait: float = 10) -> bytes:
+    """What the server answers to some bytes before it closes or the time is over."""
+    with socket.create_connection(("127.0.0.1", port), timeout=wait) as connection:
+        try:
+            connection.sendall(head + body)
+            received = b""
+            while part := connection.recv(65536):
+                received += part
+                if b"\r\n\r\n" in received and b"}" in received:
+                    break
+        except (ConnectionError, TimeoutError):
+            return b""
+        return received
+
+
+POST = b"POST /classify HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+
+
+def test_a_hundred_megabytes_are_turned_away(server: Server) -> None:
+    told = raw(server.port, POST + b"Content-Length: 104857600\r\n\r\n", b" " * 104_857_600)
+    assert told == b"" or told.startswith(b"HTTP/1.1 413")
+    chunk = b"100000\r\n" + b" " * 0x100000 + b"\r\n"
+    told = raw(server.port, POST + b"Transfer-Encoding: chunked\r\n\r\n", chunk * 100)
+    assert told == b"" or told.startswith(b"HTTP/1.1 413")
+    assert answering(server.client)
+
+
+def test_a_body_that_does_not_arrive_is_a_408(server: Server) -> None:
+    told = raw(server.port, POST + b"Content-Length: 100\r\n\r\n", b'{"id":')
+    assert told.startswith(b"HTTP/1.1 408")
+    assert b"The body did not arrive within 1 s." in told
+    assert answering(server.client)
+
+
+@pytest.mark.parametrize(
+    "garbage", [b"\x00" * 100, b"GET\r\n\r\n", b"POST /classify HTTP/9.9\r\n\r\n", b"\x16\x03\x01"]
+)
+def test_what_is_no_http_closes_the_connection_and_harms_nobody(garbage: bytes, server: Server) -> None:
+    told = raw(server.port, garbage, wait=1)
+    assert told == b"" or told.startswith(b"HTTP/1.1 400")
+    assert answering(server.client)
+
+
+def test_past_the_limit_requests_are_turned_away_in_words_and_health_is_not(registry: Registry, tmp_path: Path) -> None:
+    promoted(registry, 0)
+    with serving(registry.folder, tmp_path / "api.log", CONCURRENCY_LIMIT="1", BODY_SECONDS="3") as server:
+        with socket.create_connection(("127.0.0.1", server.port)) as waiting:
+            waiting.sendall(POST + b"Content-Length: 100\r\n\r\n")
+            until(lambda: server.client.post("/classify", json=EXAMPLE).status_code == 503)
+            refused = server.client.post("/classify", json=EXAMPLE)
+            assert refused.json() == {
+                "status_code": 503,
+                "detail": "Too many requests are under way: try again in a second.",
+            }
+            assert refused.headers["Retry-After"] == "1"
+            assert server.client.get("/readyz").status_code == 200
+        until(lambda: server.client.post("/classify", json=EXAMPLE).status_code == 200)
+
+
+def test_sigterm_under_load_cuts_no_request_and_exits_with_0(server: Server) -> None:
+    answered: list[int] = []
+
+    def ask() -> None:
+        with httpx.Client(base_url=server.client.base_url, timeout=20) as client:
+            while True:
+                try:
+                    answered.append(client.post("/classify", json=EXAMPLE).status_code)
+                except httpx.TransportError:
+                    return  # the listener, or the idle connection, was closed before this request
+
+    threads = [threading.Thread(target=ask) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    until(lambda: len(answered) > 200)
+    server.process.send_signal(signal.SIGTERM)
+    assert server.process.wait(timeout=10) == 0
+    for thread in threads:
+        thread.join(timeout=10)
+    # Every request that the service took was answered, and every answer arrived.
+    taken = [line for line in server.log.read_text().splitlines() if '"path":"/classify"' in line]
+    assert len(taken) == len(answered)
+    assert set(answered) == {200}
+
+
+def test_a_request_under_way_at_sigterm_is_answered(server: Server) -> None:
+    body = json.dumps(EXAMPLE).encode()
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
+        connection.sendall(POST + f"Content-Length: {len(body)}\r\n\r\n".encode() + body[:-10])
+        time.sleep(0.2)
+        server.process.send_signal(signal.SIGTERM)
+        time.sleep(0.2)
+        connection.sendall(body[-10:])
+        assert connection.recv(65536).startswith(b"HTTP/1.1 200")
+    assert server.process.wait(timeout=10) == 0
+
+
+def test_after_sigkill_it_is_ready_again_with_the_same_champion(
+    server: Server, registry: Registry, tmp_path: Path
+) -> None:
+    champion = answering(server.client)
+    server.process.kill()
+    server.process.wait()
+    assert not alive(server.client)
+    with serving(registry.folder, tmp_path / "again.log") as again:
+        assert again.client.get("/readyz").json() == {"status": "ready", "model_version": champion}
+
+
+def test_each_request_is_one_json_line_without_its_contents(server: Server) -> None:
+    server.client.post("/classify", json={**EXAMPLE, "id": 987654321}, headers={"X-Request-Id": "trace-me"})
+    lines = [json.loads(line) for line in server.log.read_text().splitlines()]
+    [line] = [line for line in lines if line.get("request_id") == "trace-me"]
+    assert (line["method"], line["path"], line["status"]) == ("POST", "/classify", 200)
+    assert line["milliseconds"] > 0
+    assert line["model_version"].startswith("tree-")
+    assert {"time", "level", "logger"} <= set(line)
+    assert "987654321" not in server.log.read_text()
+    assert "API_KEYS is not set" in server.log.read_text()
+
+
+def test_a_wrong_setting_stops_the_start_in_a_sentence() -> None:
+    environment = {**os.environ, "LOG_LEVEL": "loud"}
+    told = subprocess.run([sys.executable, "-m", "api"], env=environment, capture_output=True, text=True, check=False)
+    assert told.returncode == 1
+    assert told.stderr == "LOG_LEVEL='loud' cannot be used: Invalid enum value 'loud'\n"
