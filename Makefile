@@ -64,6 +64,11 @@ check: $(INSTALLED) ## lint, format, types and import boundaries
 bench: $(INSTALLED) ## measure training beside the predecessor's way (SNAPSHOT=path-or-url for other data)
 	@python benchmarks/training.py
 
+.PHONY: bench-api
+bench-api: $(INSTALLED) ## measure the API beside its limit and the predecessor's way
+	@command -v wrk >/dev/null || { echo "Installing wrk ..."; apt-get install -y -qq wrk >/dev/null; }
+	python benchmarks/api.py
+
 .PHONY: format
 format: $(INSTALLED) ## put the code into the one format
 	@ruff check --fix-only .

@@ -2,6 +2,9 @@
 
 import json
 import re
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -11,13 +14,16 @@ from api.settings import Settings as ApiSettings
 from mle_assets.resources import Settings as PipelineSettings
 from model_registry.cli import models
 from model_registry.listing import EXAMPLE, Listing
+from model_registry.store import Registry
+from tests.api.server import Server, serving
+from tests.making import PROMOTE, publish
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 
 
 def test_every_setting_is_in_the_table_with_its_default() -> None:
-    rows = re.findall(r"^\| `(\w+)` \| (?:`([^`]*)`|asked of git) \| (\w+) \|", README, flags=re.MULTILINE)
+    rows = re.findall(r"^\| `(\w+)` \| (?:`([^`]*)` |asked of git )?\| (\w+) \|", README, flags=re.MULTILINE)
     stated = {(name, default, side) for name, default, side in rows}
     expected: set[tuple[str, str, str]] = set()
     pipeline, api = PipelineSettings(), ApiSettings()
@@ -54,3 +60,32 @@ def test_the_locked_requirements_name_no_registry() -> None:
 @pytest.mark.parametrize("command", sorted(set(re.findall(r"[$;] models (\w+)", README))))
 def test_every_models_command_it_names_is_there(command: str) -> None:
     assert command in models.commands
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A service with a champion."""
+    registry = Registry(tmp_path_factory.mktemp("registry"))
+    registry.promote(publish(registry, 0), PROMOTE, run_id="run-1", actor="test")
+    with serving(registry.folder, tmp_path_factory.mktemp("log") / "api.log") as running:
+        yield running
+
+
+def snippet(language: str, marker: str, port: int) -> str:
+    """The README's code of a language that holds a marker, sent to a port of the test's."""
+    blocks = re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
+    [block] = [block for block in blocks if marker in block]
+    return block.replace("127.0.0.1:8000", f"127.0.0.1:{port}")
+
+
+def test_its_curl_command_is_answered(server: Server) -> None:
+    command = snippet("console", "curl", server.port).split("$ ", 1)[1].rsplit("{", 1)[0]
+    told = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True).stdout
+    assert json.loads(told)["id"] == 39331263
+    assert json.loads(told)["price_category"] in ("Low", "Mid", "High", "Lux")
+
+
+def test_its_python_code_is_answered(server: Server) -> None:
+    code = snippet("python", "httpx", server.port)
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert re.fullmatch(r"(Low|Mid|High|Lux) tree-[0-9a-f]{12}\n", told)
