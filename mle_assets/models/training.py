@@ -19,7 +19,9 @@ from sklearn.pipeline import Pipeline
 
 from mle_assets.artefacts import replace_file
 from mle_assets.code_version import code_version
+from mle_assets.failures import failing_on
 from mle_assets.listings.features import category_codes, feature_matrix
+from mle_assets.listings.split import TooFewListings
 from mle_assets.models.candidates import Candidate, Family
 from mle_assets.models.onnx_export import Parity, export, parity
 from mle_assets.models.scoring import Probabilities, losses, standard_error
@@ -72,6 +74,16 @@ class TrainedModel:
         return cls(training, onnx)
 
 
+def require_enough(y: NDArray[np.int64]) -> None:
+    """Raise TooFewListings where a category has fewer listings than there are folds."""
+    counts = np.bincount(y, minlength=len(CATEGORIES))
+    if counts.min() < FOLDS:
+        scarce = CATEGORIES[int(counts.argmin())]
+        raise TooFewListings(
+            f"{counts.min()} of the training listings are {scarce}, {FOLDS} are needed: use a larger snapshot."
+        )
+
+
 def fit(family: Family, X: NDArray[np.float32], y: NDArray[np.int64]) -> dict[str, Pipeline]:
     """Every member of the family fitted on feature rows X and codes y, by its name.
 
@@ -95,12 +107,7 @@ def _first_trees(fitted: Pipeline, member: Candidate) -> Pipeline:
 
 
 def cross_validate(family: Family, X: NDArray[np.float32], y: NDArray[np.int64]) -> dict[str, CrossValidation]:
-    """Each member's log loss over FOLDS stratified folds; the folds are the same for every candidate.
-
-    Raises ValueError where a category has fewer listings than there are folds.
-    """
-    if np.bincount(y, minlength=len(CATEGORIES)).min() < FOLDS:
-        raise ValueError(f"a price category has fewer than {FOLDS} training listings: use a larger snapshot")
+    """Each member's log loss over FOLDS stratified folds; the folds are the same for every candidate."""
     of_listing = {member.name: np.empty(len(y)) for member in family.members}
     for train, held_out in StratifiedKFold(FOLDS, shuffle=True, random_state=SEED).split(X, y):
         fitted = _fit_one(family.members[-1], X[train], y[train])
@@ -192,6 +199,8 @@ def training_asset(family: Family) -> dg.AssetsDefinition:
     ) -> Iterator[dg.MaterializeResult[TrainedModel] | dg.AssetCheckResult]:
         selected = tuple(member for key, member in by_key.items() if key in context.selected_asset_keys)
         X, y = feature_matrix(train_listings), category_codes(train_listings)
+        with failing_on(TooFewListings):
+            require_enough(y)
         for member, model, proof in train(Family(family.name, selected), X, y):
             yield _parity_check(member, proof)
             if not proof.proven:

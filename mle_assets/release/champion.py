@@ -204,7 +204,7 @@ def settle(
 def _metadata(
     registry: Registry, current: PublishedModel | None, challenger: str, in_production: str, decision: Decision
 ) -> dict[str, Any]:
-    shown: dict[str, Any] = {
+    return {
         "champion": in_production,
         "decision": "promoted" if decision.promote else "kept",
         "reason": decision.reason,
@@ -213,7 +213,6 @@ def _metadata(
         "registry": dg.MetadataValue.path(str(registry.folder.resolve())),
         "challenger_version": dg.MetadataValue.path(str(registry.path(challenger).resolve())),
     }
-    return shown
 
 
 def _comparison(

@@ -7,9 +7,10 @@ import pytest
 from sklearn.base import clone
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
+from mle_assets.listings.split import TooFewListings
 from mle_assets.models.candidates import BASELINE, CANDIDATES, Family, families
 from mle_assets.models.scoring import losses
-from mle_assets.models.training import FOLDS, SEED, TrainedModel, cross_validate, fit, train
+from mle_assets.models.training import FOLDS, SEED, TrainedModel, cross_validate, fit, require_enough, train
 from tests.models.test_onnx_export import X_TRAIN, Y_TRAIN
 
 FOREST = next(family for family in families() if family.name == "simple_classifier")
@@ -59,9 +60,9 @@ def test_the_estimators_of_the_sweep_stay_unfitted() -> None:
 
 
 def test_a_category_with_too_few_listings_is_refused_in_words() -> None:
-    y = np.where(np.arange(len(X_TRAIN)) < 2, 3, np.arange(len(X_TRAIN)) % 3)
-    with pytest.raises(ValueError, match="fewer than 3 training listings"):
-        cross_validate(TWO_SMALLEST, X_TRAIN, y)
+    require_enough(np.repeat(np.arange(4), 3))
+    with pytest.raises(TooFewListings, match="2 of the training listings are Lux, 3 are needed"):
+        require_enough(np.array([0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3]))
 
 
 def test_a_stored_model_is_read_back_and_a_mixed_one_is_refused(tmp_path: Path) -> None:
