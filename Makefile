@@ -67,7 +67,7 @@ bench: $(INSTALLED) ## measure training beside the predecessor's way (SNAPSHOT=p
 .PHONY: bench-api
 bench-api: $(INSTALLED) ## measure the API beside its limit and the predecessor's way
 	@command -v wrk >/dev/null || { echo "Installing wrk ..."; apt-get install -y -qq wrk >/dev/null; }
-	python benchmarks/api.py
+	python benchmarks/serving.py
 
 .PHONY: format
 format: $(INSTALLED) ## put the code into the one format
