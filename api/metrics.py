@@ -25,12 +25,19 @@ class Metrics:
         self._model = Gauge("api_model_info", "The model that answers.", ["version", "run_id", "snapshot"], registry=to)
         self._loads = Counter("api_model_loads", "Models loaded, verified and put to work.", registry=to)
         self._refusals = Counter("api_model_refusals", "Champions that were refused; the old one stays.", registry=to)
+        self._of_answers: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
         self.under_way = Gauge("api_requests_under_way", "Requests not yet answered.", registry=to)
 
     def answered(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count a request; `route` is one of the service's own, so that no client makes up a label."""
-        self._requests.labels(method, route, status).inc()
-        self._seconds.labels(route).observe(seconds)
+        of_answer = self._of_answers.get((method, route, status))
+        if of_answer is None:
+            # Looking a label up costs more than counting: each is looked up once.
+            of_answer = self._requests.labels(method, route, status), self._seconds.labels(route)
+            self._of_answers[method, route, status] = of_answer
+        requests, latency = of_answer
+        requests.inc()
+        latency.observe(seconds)
 
     def predicted(self, category: str, version: str, listings: int = 1) -> None:
         """Count the listings that were given a category."""

@@ -1,9 +1,9 @@
 """Around every request: its id, its metrics, its log line, and a limit to how many there are."""
 
+import os
 import re
 import time
 from datetime import UTC, datetime
-from uuid import uuid4
 
 import msgspec
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
@@ -76,7 +76,7 @@ def observed(
 
 def _request_id(scope: Scope) -> bytes:
     given = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
-    return given if _PLAIN_ID.fullmatch(given) else uuid4().hex.encode()
+    return given if _PLAIN_ID.fullmatch(given) else os.urandom(16).hex().encode()
 
 
 async def _turn_away(send: Send) -> None:

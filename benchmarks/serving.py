@@ -27,6 +27,7 @@ import pandas as pd
 import uvicorn
 from numpy.typing import NDArray
 
+import api.app
 from api.app import create_app
 from api.logs import configure_logs
 from api.serving import Champion
@@ -77,11 +78,14 @@ class ThePredecessorsWay:
 
 
 def serve(kind: str, registry: str, port: str) -> None:
-    """Run the service in this process with another classifier in the champion's place; all else is the same."""
+    """Run the service in this process with one part left out or replaced; all else is the same."""
     configure_logs("info")
-    classifier = WithoutTheModel() if kind == "limit" else ThePredecessorsWay(PREDECESSORS[kind])
-    load_champion = Champion.of
-    Champion.of = lambda published: replace(load_champion(published), classifier=classifier)
+    if kind == "unobserved":
+        api.app.observed = lambda app, **_: app
+    else:
+        classifier = WithoutTheModel() if kind == "limit" else ThePredecessorsWay(PREDECESSORS[kind])
+        load_champion = Champion.of
+        Champion.of = lambda published: replace(load_champion(published), classifier=classifier)
     app = create_app(Settings(model_registry=registry, port=int(port)))
     uvicorn.run(app, host="127.0.0.1", port=int(port), log_config=None, access_log=False, server_header=False)
 
@@ -156,7 +160,7 @@ def main() -> None:
     print(f"champion {champion.version}; {SECONDS} s each; server and wrk on a core of their own")
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        for kind in ("limit", "api", *PREDECESSORS):
+        for kind in ("limit", "api", "unobserved", *PREDECESSORS):
             with server(kind, registry, folder / f"{kind}.log") as (port, pid, seconds):
                 load(port, "/classify", one, 1, folder)
                 rates[kind], p99 = load(port, "/classify", one, 16, folder)
@@ -166,6 +170,7 @@ def main() -> None:
                     show(kind, "/classify/batch of 1,000", 1000 * rate, "listings/s", p99)
                     print(f"{kind:<12} start to ready {seconds:.2f} s, resident {resident(pid):.0f} MB", flush=True)
     print(f"api / limit       = {rates['api'] / rates['limit']:.2f}")
+    print(f"api / unobserved  = {rates['api'] / rates['unobserved']:.2f} (without request ids, metrics and log lines)")
     for kind, jobs in PREDECESSORS.items():
         print(f"api / {kind:<11} = {rates['api'] / rates[kind]:.0f} (scikit-learn forest with n_jobs={jobs})")
 
