@@ -13,7 +13,7 @@ from litestar.status_codes import HTTP_200_OK
 from api import pages, routes
 from api.access import key_guard
 from api.errors import answer_http_exception, answer_invalid, answer_unexpected
-from api.logs import write_access, write_nothing
+from api.logs import AccessLog, write_nothing
 from api.metrics import Metrics
 from api.observing import observed
 from api.openapi import document
@@ -66,7 +66,7 @@ def create_app(settings: Settings) -> Litestar:
         app.asgi_handler,
         routes=frozenset(route.path for route in app.routes),
         metrics=metrics,
-        access=write_access if settings.access_log else write_nothing,
+        access=AccessLog() if settings.access_log else write_nothing,
         concurrency_limit=settings.concurrency_limit,
     )
     return app

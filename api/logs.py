@@ -1,11 +1,14 @@
 """Structured logs: one JSON object a line, on standard output; never a listing's contents."""
 
+import asyncio
 import logging
 import sys
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
 import msgspec
+
+FLUSH_SECONDS = 0.2
 
 _encode = msgspec.json.Encoder().encode
 
@@ -56,10 +59,26 @@ class Access(Protocol):
         ...
 
 
-def write_access(line: AccessLine) -> None:
-    """Write the line; straight to the stream, since a logging record costs more than an inference."""
-    sys.stdout.buffer.write(_encode(line) + b"\n")
-    sys.stdout.buffer.flush()
+class AccessLog:
+    """Writes request lines straight to standard output: a logging record costs more than an inference.
+
+    Lines go out together, FLUSH_SECONDS after the first of them at the latest, and when the process ends.
+    """
+
+    def __init__(self) -> None:
+        """Wait for the first line."""
+        self._waiting = False
+
+    def __call__(self, line: AccessLine) -> None:
+        """Write the line."""
+        sys.stdout.buffer.write(_encode(line) + b"\n")
+        if not self._waiting:
+            self._waiting = True
+            asyncio.get_running_loop().call_later(FLUSH_SECONDS, self._flush)
+
+    def _flush(self) -> None:
+        self._waiting = False
+        sys.stdout.buffer.flush()
 
 
 def write_nothing(line: AccessLine) -> None:

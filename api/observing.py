@@ -24,6 +24,7 @@ def observed(
 ) -> ASGIApp:
     """The app with every answer counted, logged and named; past the limit 503 for all but health."""
     under_way = 0
+    metrics.under_way.set_function(lambda: under_way)
 
     async def handle(scope: Scope, receive: Receive, send: Send) -> None:
         nonlocal under_way
@@ -46,7 +47,6 @@ def observed(
         path = scope["path"]
         method = scope["method"] if scope["method"] in _METHODS else _OTHER
         under_way += 1
-        metrics.under_way.set(under_way)
         try:
             if under_way > concurrency_limit and path not in HEALTH:
                 await _turn_away(send_named)
@@ -54,7 +54,6 @@ def observed(
                 await app(scope, receive, send_named)
         finally:
             under_way -= 1
-            metrics.under_way.set(under_way)
             seconds = time.perf_counter() - start
             client = scope.get("client")
             metrics.answered(method, path if path in routes else _OTHER, status, seconds)

@@ -229,6 +229,7 @@ def test_after_sigkill_it_is_ready_again_with_the_same_champion(
 
 def test_each_request_is_one_json_line_without_its_contents(server: Server) -> None:
     server.client.post("/classify", json={**EXAMPLE, "id": 987654321}, headers={"X-Request-Id": "trace-me"})
+    until(lambda: "trace-me" in server.log.read_text(), seconds=2)
     lines = [json.loads(line) for line in server.log.read_text().splitlines()]
     [line] = [line for line in lines if line.get("request_id") == "trace-me"]
     assert (line["method"], line["path"], line["status"]) == ("POST", "/classify", 200)
