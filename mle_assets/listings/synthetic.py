@@ -42,7 +42,6 @@ _NUMBERS = {"id": pa.int64(), "latitude": pa.float64(), "longitude": pa.float64(
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
-Flags = NDArray[np.bool_]
 
 # Borough: share of listings, centre and spread (degrees), effect on the log price.
 _BOROUGHS = {
