@@ -1,13 +1,19 @@
 """The model that answers: one ONNX session, the same for the evaluation, the gate and the API."""
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
-import onnxruntime as ort
 from numpy.typing import NDArray
+
+# Otherwise ONNX Runtime keeps an identifier of the machine in the home folder and reports its use to its makers.
+# It looks once, when it is loaded, so this comes before.
+os.putenv("ORT_DISABLE_TELEMETRY", "1")
+
+import onnxruntime as ort
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
 from model_registry.listing import CATEGORIES, FEATURES, Listing, PriceCategory, encode

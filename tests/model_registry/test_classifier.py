@@ -1,5 +1,8 @@
 """A model is opened only when it is what its manifest says."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import msgspec
@@ -128,3 +131,13 @@ def test_a_changed_byte_is_refused_wherever_it_is(file: str, version: Path) -> N
             open_version(version)
     (version / file).write_bytes(content)
     open_version(version)
+
+
+def test_onnx_runtime_keeps_no_identifier_of_the_machine_and_reports_nothing(tmp_path: Path) -> None:
+    # Where CI is set it would not anyway.
+    asked_for_nothing = {
+        name: value for name, value in os.environ.items() if name not in {"CI", "ORT_DISABLE_TELEMETRY"}
+    }
+    command = [sys.executable, "-c", "import model_registry.classifier"]
+    subprocess.run(command, env={**asked_for_nothing, "HOME": str(tmp_path)}, check=True)
+    assert list(tmp_path.rglob("*")) == []
