@@ -98,7 +98,8 @@ def list_versions(registry: Registry, *, as_json: bool) -> None:
     for version in damaged:
         table.add_row("", version, *[""] * (len(columns) - 3), "damaged")
     if table.row_count:
-        show(table, f"→ is the champion. {registry.folder} holds {len(manifests) + len(damaged)} versions.")
+        held = len(manifests) + len(damaged)
+        show(table, f"→ is the champion. {registry.folder} holds {held} version{'' if held == 1 else 's'}.")
     else:
         click.echo(f"No model has been published in {registry.folder} yet: run the pipeline.")
 
