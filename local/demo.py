@@ -4,7 +4,6 @@ import http.client
 import json
 import os
 import re
-import socket
 import subprocess
 import sys
 import time
@@ -13,7 +12,7 @@ from pathlib import Path
 
 import dagster as dg
 
-from local.processes import running
+from local.processes import free_port, running
 from model_registry.listing import EXAMPLE
 from model_registry.store import Registry
 
@@ -155,13 +154,6 @@ def ticks(seconds: float, otherwise: str, process: subprocess.Popen[bytes]) -> I
         yield
         time.sleep(0.25)
     sys.exit(f"{otherwise} after {seconds:g} s; its log is in var/demo/")
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def say(text: str) -> None:

@@ -1,7 +1,8 @@
-"""Other programs, started and surely stopped."""
+"""Other programs, started and surely stopped, and a port for them."""
 
 import os
 import signal
+import socket
 import subprocess
 from collections.abc import Generator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
@@ -38,3 +39,10 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
     # What it left behind, or all of it where it did not end.
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -3,7 +3,6 @@
 import os
 import subprocess
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import dagster as dg
@@ -11,6 +10,7 @@ import pytest
 
 from local.processes import running
 from tests.conftest import Pipeline
+from tests.waiting import until
 
 pytestmark = pytest.mark.slow
 
@@ -43,13 +43,6 @@ def promotions(instance: dg.DagsterInstance) -> list[str]:
     return [run.status.value for run in reversed(runs)]
 
 
-def until(condition: Callable[[], bool], seconds: float = 90) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.5)
-
-
 def test_the_daemon_promotes_once_catches_up_and_gets_over_a_failed_run(
     ready: Pipeline, home: Path, tmp_path: Path
 ) -> None:
@@ -59,7 +52,7 @@ def test_the_daemon_promotes_once_catches_up_and_gets_over_a_failed_run(
     with dg.DagsterInstance.from_config(str(home)) as instance:
         # The leaderboard was materialized while no daemon ran.
         with running(*daemon, log=tmp_path / "daemon.log", **settings):
-            until(lambda: promotions(instance) == ["SUCCESS"])
+            until(lambda: promotions(instance) == ["SUCCESS"], seconds=90, every=0.5)
             champion = pipeline.registry.champion()
             assert champion
             assert champion.actor == "promote_best_model"
@@ -74,12 +67,12 @@ def test_the_daemon_promotes_once_catches_up_and_gets_over_a_failed_run(
         subprocess.run(materialize, env={**os.environ, **settings}, check=True, capture_output=True)
         model.write_bytes(b"damaged")
         with running(*daemon, log=tmp_path / "daemon-2.log", **settings):
-            until(lambda: promotions(instance) == ["SUCCESS", "FAILURE"])
+            until(lambda: promotions(instance) == ["SUCCESS", "FAILURE"], seconds=90, every=0.5)
             assert pipeline.registry.champion() == champion
 
             # The next one works, while the daemon runs.
             model.write_bytes(whole)
             subprocess.run(materialize, env={**os.environ, **settings}, check=True, capture_output=True)
-            until(lambda: promotions(instance) == ["SUCCESS", "FAILURE", "SUCCESS"])
+            until(lambda: promotions(instance) == ["SUCCESS", "FAILURE", "SUCCESS"], seconds=90, every=0.5)
         assert pipeline.registry.champion() == champion
         assert pipeline.registry.problems() == {}

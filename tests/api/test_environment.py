@@ -11,8 +11,8 @@ import pytest
 
 from model_registry.listing import EXAMPLE
 from model_registry.store import Registry
-from tests.api.server import until
 from tests.making import PROMOTE, publish
+from tests.waiting import until
 
 ROOT = Path(__file__).parents[2]
 

@@ -17,8 +17,9 @@ import pytest
 
 from model_registry.listing import EXAMPLE
 from model_registry.store import Registry
-from tests.api.server import Server, alive, serving, until
+from tests.api.server import Server, alive, serving
 from tests.making import PROMOTE, listing, publish
+from tests.waiting import until
 
 
 def promoted(registry: Registry, seed: int) -> str:
