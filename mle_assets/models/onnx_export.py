@@ -87,6 +87,7 @@ def export(pipeline: Pipeline) -> bytes:
         if forest is not None and node.op_type == "TreeEnsembleRegressor":
             _fill(node, forest)
     model.ir_version = _IR_VERSION
+    _order_opsets(model)
     return model.SerializeToString()
 
 
@@ -112,6 +113,15 @@ def round_down(thresholds: NDArray[np.float64]) -> NDArray[np.float32]:
     rounded = thresholds.astype(np.float32)
     above = rounded.astype(np.float64) > thresholds
     return np.where(above, np.nextafter(rounded, np.float32(-np.inf)), rounded)
+
+
+def _order_opsets(model: onnx.ModelProto) -> None:
+    """One entry for each domain, in order: skl2onnx lists a set, so that one fit would have several SHA-256s."""
+    versions: dict[str, int] = {}
+    for opset in model.opset_import:
+        versions[opset.domain] = max(opset.version, versions.get(opset.domain, 0))
+    del model.opset_import[:]
+    model.opset_import.extend(onnx.helper.make_opsetid(domain, versions[domain]) for domain in sorted(versions))
 
 
 def _without_trees(forest: RandomForestClassifier) -> RandomForestClassifier:
