@@ -20,10 +20,8 @@ def home(ready: Pipeline) -> Path:
     """A DAGSTER_HOME over the records of the trained pipeline."""
     folder = ready.assets.parent / "home"
     folder.mkdir()
-    storage = ready.assets.parent / "dagster"
-    (folder / "dagster.yaml").write_text(
-        f"storage: {{sqlite: {{base_dir: {storage}}}}}\ntelemetry: {{enabled: false}}\nnux: {{enabled: false}}\n"
-    )
+    settings = (Path(__file__).parents[1] / "dagster.yaml").read_text()
+    (folder / "dagster.yaml").write_text(settings.replace("var/dagster", str(ready.assets.parent / "dagster")))
     return folder
 
 
@@ -76,3 +74,25 @@ def test_the_daemon_promotes_once_catches_up_and_gets_over_a_failed_run(
             until(lambda: promotions(instance) == ["SUCCESS", "FAILURE", "SUCCESS"], seconds=90, every=0.5)
         assert pipeline.registry.champion() == champion
         assert pipeline.registry.problems() == {}
+
+
+def test_a_run_killed_together_with_its_daemon_is_begun_again_by_the_next_one(
+    ready: Pipeline, home: Path, tmp_path: Path
+) -> None:
+    settings = environment(ready, home)
+    daemon = ("dagster-daemon", "run", "-m", "mle_assets.definitions")
+    launch = ["dagster", "job", "launch", "-m", "mle_assets.definitions", "-j", "training"]
+
+    def trainings() -> list[str]:
+        return [run.status.value for run in reversed(instance.get_runs(dg.RunsFilter(job_name="training")))]
+
+    with dg.DagsterInstance.from_config(str(home)) as instance:
+        before = len(trainings())
+        with running(*daemon, log=tmp_path / "daemon.log", **settings) as process:
+            subprocess.run(launch, env={**os.environ, **settings}, check=True, capture_output=True)
+            until(lambda: trainings()[before:] == ["STARTED"], seconds=90, every=0.2)
+            # As when the machine loses its power: daemon, code server and run, without a word.
+            subprocess.run(["pkill", "-KILL", "--session", str(process.pid)], check=True)
+        assert trainings()[before:] == ["STARTED"]
+        with running(*daemon, log=tmp_path / "daemon-2.log", **settings):
+            until(lambda: trainings()[before:] == ["FAILURE", "SUCCESS"], seconds=120, every=0.5)
