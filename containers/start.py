@@ -1,0 +1,42 @@
+"""Puts the instance's settings into DAGSTER_HOME and becomes the command it is given.
+
+DAGSTER_HOME is on a volume and outlives the image, so a dagster.yaml that was only copied there once would stay
+that of the first image for ever. Where DAGSTER_HOME is set to another folder than the image's, its dagster.yaml is
+somebody else's (Dagster's Helm chart brings one) and left alone.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+import yaml
+
+IMAGE = Path(__file__).parents[1]
+HOME = IMAGE / "var" / "dagster"
+
+
+def settings() -> dict[str, object]:
+    """The local instance's settings with those replaced that differ in containers."""
+    local, here = (yaml.safe_load((IMAGE / name).read_text()) for name in ("dagster.yaml", "containers/dagster.yaml"))
+    return local | here
+
+
+def write_settings(home: Path) -> None:
+    """Replace dagster.yaml by one rename: other services may read it at this moment."""
+    home.mkdir(parents=True, exist_ok=True)
+    fresh = home / f".dagster.yaml.{os.uname().nodename}"
+    fresh.write_text("# Written by containers/start.py at every start: a change here would be lost.\n")
+    with fresh.open("a") as file:
+        yaml.safe_dump(settings(), file, sort_keys=False)
+    fresh.replace(home / "dagster.yaml")
+
+
+def main() -> None:
+    """Write the settings, then run the command in this process's place, so that it gets the signals."""
+    if Path(os.environ["DAGSTER_HOME"]) == HOME:
+        write_settings(HOME)
+    os.execvp(sys.argv[1], sys.argv[1:])  # noqa: S606 (no shell is the point)
+
+
+if __name__ == "__main__":
+    main()
