@@ -6,6 +6,9 @@ SHELL := bash
 PYTHON ?= python3
 UI_PORT ?= 3000
 PORT ?= 8000
+BACKUP ?= backup.tar.gz
+# The commit that images and manifests name; with «-dirty» where files differ from it.
+COMMIT = $(shell git describe --always --dirty --abbrev=40 --exclude '*' 2>/dev/null)
 export UV_NO_PROGRESS := 1
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export DAGSTER_HOME := $(CURDIR)
@@ -53,12 +56,58 @@ test: $(INSTALLED) ## run the tests
 test-slow: $(INSTALLED) ## run the tests that take long: the daemon, many writers at once
 	@python -m pytest -m slow
 
+.PHONY: test-containers
+test-containers: $(INSTALLED) ## build the images and test the whole deployment on a real Docker engine
+	@python -m pytest -m containers --capture=no --verbosity=1 -o console_output_style=classic
+
 .PHONY: check
 check: $(INSTALLED) ## lint, format, types and import boundaries
 	@ruff check .
 	ruff format --check .
 	pyright
 	python -m pytest --quiet tests/test_boundaries.py
+
+.PHONY: images
+images: ## build the two container images (TAG=latest)
+	@# Building asks for no password; the compose file does.
+	POSTGRES_PASSWORD=unused GIT_COMMIT=$(COMMIT) docker compose build
+
+.PHONY: compose-up
+compose-up: images ## build the images and start the whole system in containers, or upgrade it (needs .env)
+	@docker compose up --no-build --detach --wait
+	docker compose ps
+
+.PHONY: compose-down
+compose-down: ## stop and remove the containers; the volumes stay
+	@docker compose down
+
+# The three volumes under one folder, in a container that may read and write all of them.
+WITH_VOLUMES = project=$$(docker compose config | sed -n 's/^name: //p'); \
+	in_volumes() { docker run --rm --interactive --user 0 --network none --entrypoint "$$1" \
+	$$(for volume in database assets registry; do echo "--volume $${project}_$$volume:/volumes/$$volume"; done) \
+	$$(docker compose config --images | grep -m1 dagster:) "$${@:2}"; }
+STATEFUL := daemon webserver code postgres
+
+.PHONY: compose-backup
+compose-backup: ## put the three volumes into one file (BACKUP=backup.tar.gz); the API answers meanwhile
+	@$(WITH_VOLUMES)
+	[ ! -e "$(BACKUP)" ] || { echo "$(BACKUP) is there already: name another with BACKUP=file"; exit 1; }
+	trap 'rm -f "$(BACKUP).part"; docker compose up --no-build --detach --wait' EXIT
+	docker compose stop $(STATEFUL)
+	umask 077
+	in_volumes tar --numeric-owner -C /volumes -cz . >"$(BACKUP).part"
+	mv "$(BACKUP).part" "$(BACKUP)"
+	ls -l "$(BACKUP)"
+
+.PHONY: compose-restore
+compose-restore: ## put such a file in place of what the three volumes hold, and start (BACKUP=backup.tar.gz)
+	@$(WITH_VOLUMES)
+	gzip --test "$(BACKUP)"
+	docker compose create --no-build
+	docker compose stop
+	in_volumes find /volumes -mindepth 2 -delete
+	in_volumes tar --numeric-owner -C /volumes -xz <"$(BACKUP)"
+	docker compose up --no-build --detach --wait
 
 .PHONY: bench
 bench: $(INSTALLED) ## measure training beside the predecessor's way (SNAPSHOT=path-or-url for other data)

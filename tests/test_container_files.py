@@ -1,0 +1,103 @@
+"""What containers are made from says the same as the rest, also where there is no engine to try it."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from dagster._core.instance.config import dagster_instance_config
+
+from api.settings import Settings as ApiSettings
+from containers.start import settings, write_settings
+from mle_assets.resources import Settings as PipelineSettings
+
+ROOT = Path(__file__).parents[1]
+COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text())
+SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+OURS = ("code", "webserver", "daemon", "api")
+
+
+def test_the_containers_instance_is_the_local_one_with_another_storage() -> None:
+    local = yaml.safe_load((ROOT / "dagster.yaml").read_text())
+    assert {key for key in settings() if settings()[key] != local[key]} == {"storage"}
+
+
+def test_dagster_takes_the_settings_that_a_container_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in ("POSTGRES_HOST", "POSTGRES_USER", "POSTGRES_PASSWORD", "POSTGRES_DB"):
+        monkeypatch.setenv(variable, "x")
+    write_settings(tmp_path)
+    taken, _ = dagster_instance_config(str(tmp_path))
+    assert list(taken["storage"]) == ["postgres"]
+    assert [file.name for file in tmp_path.iterdir()] == ["dagster.yaml"]
+
+
+def test_settings_of_an_older_image_are_replaced(tmp_path: Path) -> None:
+    (tmp_path / "dagster.yaml").write_text("telemetry: {enabled: true}\n")
+    write_settings(tmp_path)
+    assert yaml.safe_load((tmp_path / "dagster.yaml").read_text()) == settings()
+
+
+def test_a_dagster_home_of_somebody_elses_is_left_alone(tmp_path: Path) -> None:
+    # As with Dagster's Helm chart, which mounts a dagster.yaml of its own.
+    command = [sys.executable, str(ROOT / "containers" / "start.py"), sys.executable, "-c", "print('started')"]
+    started = subprocess.run(command, env={"DAGSTER_HOME": str(tmp_path)}, capture_output=True, text=True, check=True)
+    assert started.stdout == "started\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_both_workspaces_name_one_code_location() -> None:
+    names = {
+        next(iter(yaml.safe_load((ROOT / file).read_text())["load_from"][0].values()))["location_name"]
+        for file in ("workspace.yaml", "containers/workspace.yaml")
+    }
+    assert names == {"listing-price-category"}
+
+
+def test_every_setting_can_be_given_to_the_service_that_reads_it() -> None:
+    # The folders, the address and the port inside a container are the image's; the commit is a build's.
+    fixed = {"MODEL_REGISTRY", "HOST", "PORT", "SNAPSHOT_FOLDER", "ASSET_FOLDER", "GIT_COMMIT"}
+    for service, reader in (("api", ApiSettings), ("code", PipelineSettings)):
+        offered = {name for name, value in SERVICES[service]["environment"].items() if value is None}
+        assert offered == {name.upper() for name in reader.__struct_fields__} - fixed, service
+
+
+@pytest.mark.parametrize("service", OURS)
+def test_our_services_are_confined(service: str) -> None:
+    confined = SERVICES[service]
+    assert confined["read_only"] is True
+    assert confined["cap_drop"] == ["ALL"]
+    assert confined["security_opt"] == ["no-new-privileges:true"]
+
+
+def test_every_service_is_started_again_and_has_limits_and_bounded_logs() -> None:
+    for name, service in SERVICES.items():
+        assert service["restart"] == "unless-stopped", name
+        assert {"mem_limit", "pids_limit"} <= set(service), name
+        assert service["logging"]["options"] == {"max-size": "10m", "max-file": "3"}, name
+
+
+def test_no_service_gets_the_docker_socket_or_a_folder_of_the_machine() -> None:
+    mounts = [volume for service in SERVICES.values() for volume in service.get("volumes", [])]
+    assert {mount.split(":")[0] for mount in mounts} == set(COMPOSE["volumes"]) == {"database", "assets", "registry"}
+    assert SERVICES["api"]["volumes"] == ["registry:/app/var/registry:ro"]
+
+
+def test_the_ui_is_bound_to_this_machine_unless_told_otherwise() -> None:
+    assert SERVICES["webserver"]["ports"] == ["${UI_ADDRESS:-127.0.0.1}:${UI_PORT:-3000}:3000"]
+
+
+def test_no_file_holds_a_password() -> None:
+    given = re.findall(r"POSTGRES_PASSWORD[:=] ?(.*)", (ROOT / "compose.yaml").read_text())
+    assert given
+    assert all(value.startswith("${POSTGRES_PASSWORD:?") for value in given)
+    assert re.findall(r"^POSTGRES_PASSWORD=(.*)$", (ROOT / ".env.example").read_text(), re.MULTILINE) == [""]
+
+
+def test_everything_the_compose_file_asks_for_is_in_the_example() -> None:
+    asked = set(re.findall(r"\$\{(\w+):", (ROOT / "compose.yaml").read_text()))
+    # Set by make, by compose itself, or where images come from elsewhere.
+    asked -= {"GIT_COMMIT", "COMPOSE_PROJECT_NAME"}
+    assert asked <= set(re.findall(r"^#?(\w+)=", (ROOT / ".env.example").read_text(), re.MULTILINE))
