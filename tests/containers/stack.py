@@ -1,0 +1,295 @@
+"""The whole deployment in containers of its own: a compose project that the tests start, ask, harm and remove."""
+
+import json
+import os
+import secrets
+import subprocess
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from local.processes import free_port
+from model_registry.listing import EXAMPLE
+from tests.waiting import until
+
+ROOT = Path(__file__).parents[2]
+SERVICES = ("postgres", "code", "webserver", "daemon", "api")
+_KEPT = ("HOME", "PATH", "XDG_RUNTIME_DIR")
+ENDED = ("SUCCESS", "FAILURE", "CANCELED")
+
+_LAUNCH = """
+mutation($job: String!, $config: RunConfigData) {
+  launchRun(executionParams: {
+    selector: {
+      jobName: $job, repositoryName: "__repository__", repositoryLocationName: "listing-price-category"
+    },
+    runConfigData: $config
+  }) {
+    __typename
+    ... on LaunchRunSuccess { run { runId } }
+    ... on RunConfigValidationInvalid { errors { message } }
+    ... on PythonError { message }
+  }
+}
+"""
+_RUNS = """
+{ runsOrError { ... on Runs { results { runId jobName status parentRunId } } } }
+"""
+
+
+_PLAN = """
+{
+  executionPlanOrError(mode: "default", pipeline: {
+    pipelineName: "training", repositoryName: "__repository__", repositoryLocationName: "listing-price-category"
+  }) { __typename }
+}
+"""
+_MATERIALIZATION = """
+query($path: [String!]!) {
+  assetOrError(assetKey: {path: $path}) {
+    ... on Asset {
+      assetMaterializations(limit: 1) {
+        runId
+        metadataEntries { label ... on TextMetadataEntry { text } ... on UrlMetadataEntry { text: url } }
+      }
+    }
+  }
+}
+"""
+
+
+def say(text: str) -> None:
+    """What a test saw, for whoever watches."""
+    print(f"   {text}", flush=True)  # noqa: T201 (the purpose of `make test-containers`)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run as the webserver lists it."""
+
+    id: str
+    job: str
+    status: str
+    parent: str | None
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the API answered to the README's listing."""
+
+    category: str
+    version: str
+    run_id: str
+    snapshot: str
+
+
+@dataclass
+class Stack:
+    """A compose project."""
+
+    project: str
+    settings: dict[str, str]
+    folder: Path = ROOT
+    """The checkout whose compose file is used."""
+    client: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=30))
+
+    def environment(self) -> dict[str, str]:
+        """What the commands need, and the settings; neither this shell's SNAPSHOT nor a .env of the checkout."""
+        kept = {name: value for name, value in os.environ.items() if name in _KEPT or name.startswith("DOCKER_")}
+        return {**kept, **self.settings, "COMPOSE_PROJECT_NAME": self.project, "COMPOSE_ENV_FILES": "/dev/null"}
+
+    def compose(self, *arguments: str, check: bool = True, **settings: str) -> subprocess.CompletedProcess[str]:
+        """`docker compose` in the checkout."""
+        return told(
+            "docker", "compose", *arguments, cwd=self.folder, env={**self.environment(), **settings}, check=check
+        )
+
+    def make(self, *arguments: str) -> str:
+        """`make` in the checkout, for this project."""
+        return told("make", *arguments, cwd=self.folder, env=self.environment()).stdout
+
+    def up(self, *arguments: str) -> None:
+        """Start, or bring to what the compose file and the settings say, and wait until all are healthy."""
+        start = time.monotonic()
+        self.compose("up", "--no-build", "--detach", "--wait", *arguments)
+        say(f"docker compose up {' '.join(arguments)}: all healthy after {time.monotonic() - start:.0f} s")
+
+    def inside(self, service: str, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run a command in a service's container."""
+        return self.compose("exec", "-T", service, *command, check=check)
+
+    def container(self, service: str) -> dict[str, Any]:
+        """What the engine knows of a service's container."""
+        identifier = self.compose("ps", "--all", "--quiet", service).stdout.split()[0]
+        return json.loads(told("docker", "inspect", identifier).stdout)[0]
+
+    def revision(self, service: str) -> str:
+        """The commit a service's image was built from."""
+        return self.container(service)["Config"]["Labels"]["org.opencontainers.image.revision"]
+
+    def kill(self, service: str) -> None:
+        """SIGKILL from outside, as by the kernel; after `docker kill` the engine would not start it again."""
+        state = self.container(service)["State"]
+        command = f"import os; os.kill({state['Pid']}, 9)"
+        image = self.container("code")["Config"]["Image"]
+        told("docker", "run", "--rm", "--pid=host", "--user=0", "--entrypoint=python", image, "-c", command)
+        until(lambda: self.container(service)["State"]["StartedAt"] != state["StartedAt"], seconds=60, every=0.5)
+        say(f"killed {service} (its process {state['Pid']}); the engine started it again")
+
+    def healthy(self, *services: str) -> bool:
+        """Whether containers run and their health checks say so."""
+        states = [self.container(service)["State"] for service in services or SERVICES]
+        return all(state["Running"] and state["Health"]["Status"] == "healthy" for state in states)
+
+    def works(self) -> bool:
+        """Whether all are healthy, the webserver has its database and the code server, and the API its champion."""
+        try:
+            planned = self.graphql(_PLAN)["executionPlanOrError"]["__typename"] == "ExecutionPlan"
+            return planned and bool(self.runs()) and self.ready() and self.healthy()
+        except httpx.HTTPError:
+            return False
+
+    def apis(self) -> list[str]:
+        """Where the API's replicas are published on this machine."""
+        rows = self.compose("ps", "--format", "json", "api").stdout.splitlines()
+        published = [port for row in rows for port in json.loads(row)["Publishers"] if port["PublishedPort"]]
+        return [f"http://127.0.0.1:{port['PublishedPort']}" for port in published]
+
+    def graphql(self, query: str, **variables: object) -> dict[str, Any]:
+        """Ask the webserver."""
+        answer = self.client.post(
+            f"http://127.0.0.1:{self.settings['UI_PORT']}/graphql", json={"query": query, "variables": variables}
+        )
+        told = answer.raise_for_status().json()
+        assert "errors" not in told, told
+        return told["data"]
+
+    def launch(self, job: str, config: Mapping[str, object] | None = None) -> str:
+        """Launch a run of a job as the UI does; the run's id."""
+        launched = self.graphql(_LAUNCH, job=job, config=dict(config or {}))["launchRun"]
+        assert launched["__typename"] == "LaunchRunSuccess", launched
+        run_id = launched["run"]["runId"]
+        say(f"launched {job} through GraphQL: run {run_id}")
+        return run_id
+
+    def runs(self) -> dict[str, Run]:
+        """Every run the webserver lists, newest first, by id."""
+        rows = self.graphql(_RUNS)["runsOrError"]["results"]
+        return {row["runId"]: Run(row["runId"], row["jobName"], row["status"], row["parentRunId"]) for row in rows}
+
+    def wait_for_status(self, run_id: str, *statuses: str, seconds: float = 180) -> Run:
+        """Until a run has one of some states; what kills the webserver meanwhile is waited for as well."""
+        start = time.monotonic()
+
+        def reached() -> bool:
+            try:
+                return self.runs()[run_id].status in statuses
+            except httpx.HTTPError:
+                return False
+
+        until(reached, seconds, every=0.5)
+        run = self.runs()[run_id]
+        say(f"run {run_id[:8]} of {run.job}: {run.status} after {time.monotonic() - start:.0f} s")
+        return run
+
+    def train(self, config: Mapping[str, object] | None = None) -> str:
+        """A training run that ends well, followed by the sensor's promotion run; the training run's id."""
+        before = set(self.runs())
+        run_id = self.launch("training", config)
+        assert self.wait_for_status(run_id, *ENDED).status == "SUCCESS"
+        self.wait_for_promotion(before)
+        return run_id
+
+    def wait_for_promotion(self, before: set[str]) -> Run:
+        """The promotion run that came besides some runs, ended well."""
+
+        def new() -> list[Run]:
+            return [run for run in self.runs().values() if run.job == "promotion" and run.id not in before]
+
+        until(lambda: bool(new()), seconds=60, every=0.5)
+        run = self.wait_for_status(new()[0].id, *ENDED)
+        assert run.status == "SUCCESS", run
+        last = self.history()[-1]
+        decided = f"{last['action']} of {last['version']} by run {last['run_id'][:8]}"
+        say(f"history: {last['sequence']} lines, the last one: {decided}")
+        return run
+
+    def get(self, path: str) -> httpx.Response:
+        """Ask the API."""
+        return self.client.get(f"http://127.0.0.1:{self.settings['API_PORTS']}{path}")
+
+    def ready(self) -> bool:
+        """Whether the API answers /readyz with 200."""
+        try:
+            return self.get("/readyz").status_code == 200
+        except httpx.TransportError:
+            return False
+
+    def ask(self, api: str | None = None) -> Answer:
+        """The API's answer to the README's listing; that of a certain replica, where there are several."""
+        api = api or f"http://127.0.0.1:{self.settings['API_PORTS']}"
+        answer = self.client.post(f"{api}/classify", json=EXAMPLE)
+        assert answer.status_code == 200, answer.text
+        headers = answer.headers
+        return Answer(
+            answer.json()["price_category"], headers["X-Model-Version"], headers["X-Run-Id"], headers["X-Snapshot"]
+        )
+
+    def materialization(self, asset: str) -> tuple[str, dict[str, str]]:
+        """The run that materialized an asset last, and the texts of its metadata."""
+        found = self.graphql(_MATERIALIZATION, path=asset.split("/"))["assetOrError"]["assetMaterializations"][0]
+        return found["runId"], {entry["label"]: entry["text"] for entry in found["metadataEntries"] if "text" in entry}
+
+    def history(self) -> list[dict[str, Any]]:
+        """The registry's history, told by the `models` command in the API's container."""
+        return json.loads(self.inside("api", "models", "history", "--json").stdout)
+
+    def remove(self) -> None:
+        """Containers, networks, volumes and images, all gone."""
+        self.compose("down", "--volumes", "--remove-orphans", "--timeout", "5", check=False)
+        for name in ("api", "dagster"):
+            told("docker", "image", "rm", f"listing-price-category/{name}:{self.settings['TAG']}", check=False)
+        self.client.close()
+
+
+def told(
+    *command: str, cwd: Path = ROOT, env: Mapping[str, str] | None = None, check: bool = True, stdin: str | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run a command; one that fails fails the test with what it said."""
+    done = subprocess.run(command, cwd=cwd, env=env, input=stdin, capture_output=True, text=True, check=False)
+    assert not check or done.returncode == 0, (
+        f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout}{done.stderr}"
+    )
+    return done
+
+
+def new_stack() -> Stack:
+    """A project with a name, ports, a password and image tag of its own; nothing is started."""
+    name = f"lpc-test-{secrets.token_hex(4)}"
+    return Stack(
+        name,
+        {
+            "POSTGRES_PASSWORD": secrets.token_hex(16),
+            "TAG": name,
+            "UI_PORT": str(free_port()),
+            "API_ADDRESS": "127.0.0.1",
+            "API_PORTS": str(free_port()),
+            "SYNTHETIC_LISTINGS": "4000",
+        },
+    )
+
+
+def reason_to_skip() -> str | None:
+    """Why containers cannot be run here, or None where they can."""
+    for command in (["docker", "info"], ["docker", "compose", "version"]):
+        try:
+            asked = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+        except FileNotFoundError:
+            return "there is no docker command"
+        if asked.returncode:
+            return f"`{' '.join(command)}` fails: {(asked.stderr.strip() or asked.stdout.strip()).splitlines()[-1]}"
+    return None

@@ -1,0 +1,332 @@
+"""The multi-container deployment, built and run for real; nothing it does needs hands after a fault.
+
+The tests share one deployment and come in the order of its life: nothing, first training, faults, upgrade.
+"""
+
+import json
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from mle_assets.listings.synthetic import write_snapshot
+from tests.containers.stack import ENDED, ROOT, SERVICES, Stack, new_stack, reason_to_skip, say, told
+from tests.waiting import until
+
+pytestmark = pytest.mark.containers
+
+OURS = ("code", "webserver", "daemon", "api")
+
+
+@pytest.fixture(scope="module")
+def built() -> Iterator[Stack]:
+    """A project whose images are built, and in which nothing has been started."""
+    if reason := reason_to_skip():
+        pytest.skip(f"no containers here: {reason}")
+    stack = new_stack()
+    try:
+        start = time.monotonic()
+        stack.make("images")
+        say(f"\n   make images: {time.monotonic() - start:.0f} s")
+        yield stack
+    finally:
+        stack.remove()
+
+
+@pytest.fixture(scope="module")
+def started(built: Stack) -> Stack:
+    """The deployment as it is after the first start: everything healthy, nothing trained."""
+    built.up()
+    return built
+
+
+@pytest.fixture(scope="module")
+def stack(started: Stack) -> Stack:
+    """The deployment with a champion."""
+    if not started.ready():
+        started.train()
+        until(started.ready, seconds=20)
+    return started
+
+
+class Kept:
+    """What must not be lost: the champion, its answer, the history, the runs."""
+
+    def __init__(self, stack: Stack) -> None:
+        self.stack, self.answer, self.history, self.runs = stack, stack.ask(), stack.history(), stack.runs()
+
+    def check(self) -> None:
+        """All of it is still there; more may have come."""
+        assert self.stack.history()[: len(self.history)] == self.history
+        runs = self.stack.runs()
+        ended = {run.id: run for run in self.runs.values() if run.status in ENDED}
+        assert {run_id: runs.get(run_id) for run_id in ended} == ended
+        self.stack.inside("api", "models", "verify", "--all")
+        if len(self.stack.history()) == len(self.history):
+            assert self.stack.ask() == self.answer
+        say(f"kept: champion {self.answer.version}, {len(self.history)} history lines, {len(ended)} ended runs")
+
+
+def test_without_a_password_it_does_not_start_and_says_what_to_do(built: Stack) -> None:
+    refused = built.compose("up", "--no-build", "--detach", check=False, POSTGRES_PASSWORD="")
+    assert refused.returncode != 0
+    assert (
+        "POSTGRES_PASSWORD is missing a value: copy .env.example to .env and write a password there" in refused.stderr
+    )
+    say(refused.stderr.strip())
+    assert built.compose("ps", "--all", "--quiet").stdout == ""
+
+
+def test_before_the_first_training_the_api_is_alive_and_not_ready_and_says_why(started: Stack) -> None:
+    assert started.get("/livez").status_code == 200
+    ready = started.get("/readyz")
+    assert ready.status_code == 503
+    assert "No model has been promoted" in ready.json()["detail"]
+    say(f"GET /readyz: {ready.status_code} {ready.text}")
+
+
+def test_from_nothing_to_a_served_answer(started: Stack) -> None:
+    api = started.container("api")["State"]["StartedAt"]
+    training = started.launch("training")
+    assert started.wait_for_status(training, *ENDED).status == "SUCCESS"
+    promotion = started.wait_for_promotion(before={training})
+    until(started.ready, seconds=20)
+    answer = started.ask()
+    say(f"POST /classify: {answer.category} by {answer.version}, run {answer.run_id}, snapshot {answer.snapshot[:12]}")
+    assert answer.category in ("Low", "Mid", "High", "Lux")
+    # The answer names the run that put the model there, and the webserver lists it; its lineage names the training.
+    assert answer.run_id == promotion.id
+    manifest = json.loads(started.inside("api", "models", "show", answer.version, "--json").stdout)
+    assert manifest["run"]["training_run_id"] == training
+    assert manifest["run"]["git_commit"] == started.revision("code")
+    # By itself: the same process that was not ready before.
+    assert started.container("api")["State"]["StartedAt"] == api
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_no_process_is_root(stack: Stack, service: str) -> None:
+    processes = told("docker", "top", stack.container(service)["Id"], "-eo", "uid,pid,args").stdout.splitlines()[1:]
+    assert processes
+    users = {line.split()[0] for line in processes}
+    say(f"{service}: {len(processes)} processes of uid {', '.join(sorted(users))}")
+    assert "0" not in users
+
+
+@pytest.mark.parametrize("service", OURS)
+def test_a_container_can_write_only_to_its_volumes_and_tmpfs(stack: Stack, service: str) -> None:
+    # Every directory it may write to, over all file systems, by the mount it is on.
+    program = """
+import os
+devices = {}
+for line in open("/proc/self/mountinfo"):
+    fields = line.split()
+    devices[fields[2]] = line.split(" - ")[1].split()[0], fields[4]
+found = set()
+for folder, folders, _ in os.walk("/"):
+    if folder == "/":
+        folders.remove("proc"), folders.remove("sys")
+    if os.access(folder, os.W_OK):
+        device = os.stat(folder).st_dev
+        kind, at = devices[f"{os.major(device)}:{os.minor(device)}"]
+        inside = "/app/var" if folder.startswith("/app/var") else at
+        found.add((kind, inside))
+for kind, at in sorted(found):
+    print(kind, at)
+"""
+    told_of = stack.inside(service, "python", "-c", program).stdout.splitlines()
+    say(f"{service} may write to: {', '.join(told_of)}")
+    volumes = {line.split()[1] for line in told_of if line.split()[0] not in ("tmpfs", "mqueue")}
+    assert volumes == (set() if service == "api" else {"/app/var"})
+
+
+def test_the_api_has_nothing_of_the_pipeline(stack: Stack) -> None:
+    program = """
+import importlib.util
+print([name for name in ("dagster", "pandas", "sklearn", "mle_assets", "pip") if importlib.util.find_spec(name)])
+"""
+    assert stack.inside("api", "/app/.venv/bin/python", "-c", program).stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("image", ["api", "dagster"])
+def test_an_image_holds_no_secret_no_cache_and_no_tools(stack: Stack, image: str) -> None:
+    name = f"listing-price-category/{image}:{stack.settings['TAG']}"
+    config = json.loads(told("docker", "image", "inspect", name).stdout)[0]
+    history = told("docker", "history", "--no-trunc", "--format", "{{.CreatedBy}}", name).stdout
+    environment = config["Config"]["Env"]
+    for text in (history, json.dumps(environment)):
+        assert stack.settings["POSTGRES_PASSWORD"] not in text
+        assert not [word for word in ("PASSWORD", "API_KEY", "SECRET", "TOKEN") if word in text.upper()]
+    assert config["Config"]["User"] not in ("", "0", "root")
+    assert len(config["Config"]["Labels"]["org.opencontainers.image.revision"].split("-")[0]) == 40
+    # Only what our layers added: what lies under the base is the base's.
+    layers = """
+import os
+for folder in ("/root", "/app", "/home", "/tmp", "/var/cache", "/var/lib/apt/lists"):
+    for path, _, files in os.walk(folder):
+        for file in files:
+            whole = os.path.join(path, file)
+            if "cache" in whole.replace("__pycache__", "").lower() and "site-packages" not in whole:
+                print(whole)
+            elif os.path.basename(whole) in ("pip", "uv", "gcc", "curl"):
+                print(whole)
+"""
+    run = ("docker", "run", "--rm", "--user=0", "--entrypoint=python", "--network=none")
+    base = config["Config"]["Labels"]["org.opencontainers.image.base.name"]
+    ours, bases = (set(told(*run, which, "-c", layers).stdout.splitlines()) for which in (name, base))
+    assert ours - bases == set()
+    base_size = json.loads(told("docker", "image", "inspect", base).stdout)[0]["Size"]
+    say(f"{name}: {config['Size'] / 1e6:.0f} MB, {(config['Size'] - base_size) / 1e6:.0f} MB over its base")
+
+
+def test_three_replicas_answer_on_a_range_of_ports(stack: Stack) -> None:
+    first = int(stack.settings["API_PORTS"])
+    ports = f"{first}-{first + 40}"  # wide, as some of them may be taken here
+    stack.compose("up", "--no-build", "--detach", "--wait", "--scale", "api=3", "--no-deps", "api", API_PORTS=ports)
+    try:
+        replicas = stack.apis()
+        assert len(set(replicas)) == 3
+        answers = {stack.ask(replica) for replica in replicas}
+        assert len(answers) == 1
+        say(f"three replicas at {', '.join(sorted(replicas))}: {answers.pop().version}")
+    finally:
+        stack.up()
+    assert stack.apis() == [f"http://127.0.0.1:{first}"]
+
+
+def test_a_snapshot_is_read_from_a_url(stack: Stack, tmp_path: Path) -> None:
+    # Served by a container of its own on the compose network.
+    write_snapshot(tmp_path / "listings.csv.gz", 3_000)
+    tmp_path.chmod(0o755)
+    image, name = stack.container("code")["Config"]["Image"], f"{stack.project}-files"
+    create = ("docker", "create", "--rm", "--name", name, "--network", f"{stack.project}_pipeline", "--workdir=/tmp")
+    told(*create, "--network-alias=files", "--entrypoint=python", image, "-m", "http.server", "8080")
+    told("docker", "cp", str(tmp_path / "listings.csv.gz"), f"{name}:/tmp/listings.csv.gz")
+    told("docker", "start", name)
+    try:
+        url = "http://files:8080/listings.csv.gz"
+        run_id = stack.train({"ops": {"raw_listings": {"config": {"snapshot": url}}}})
+    finally:
+        told("docker", "rm", "--force", name)
+    made_by, metadata = stack.materialization("raw_listings")
+    assert (made_by, metadata["source"]) == (run_id, url)
+    say(f"trained on {url}, SHA-256 {metadata['sha256'][:12]}")
+
+
+def test_a_file_put_into_the_snapshot_folder_is_trained_on(stack: Stack, tmp_path: Path) -> None:
+    before = set(stack.runs())
+    write_snapshot(tmp_path / "fresh.csv.gz", 2_500)
+    stack.compose("cp", str(tmp_path / "fresh.csv.gz"), "code:/app/var/snapshots/fresh.csv.gz")
+    until(lambda: any(run.job == "training" and run.id not in before for run in stack.runs().values()), 60, every=0.5)
+    training = next(run for run in stack.runs().values() if run.job == "training" and run.id not in before)
+    assert stack.wait_for_status(training.id, *ENDED).status == "SUCCESS"
+    stack.wait_for_promotion(before)
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_after_a_kill_nothing_is_lost_and_everything_works_again(stack: Stack, service: str) -> None:
+    kept = Kept(stack)
+    api = stack.container("api")["State"]["StartedAt"]
+    stack.kill(service)
+    until(stack.works, seconds=120, every=0.5)
+    kept.check()
+    if service != "api":
+        assert stack.container("api")["State"]["StartedAt"] == api
+    stack.train()
+    kept.check()
+
+
+@pytest.mark.parametrize("service", ["daemon", "webserver", "postgres"])
+def test_a_training_run_outlives_what_it_does_not_run_in(stack: Stack, service: str) -> None:
+    kept = Kept(stack)
+    run_id = stack.launch("training")
+    stack.wait_for_status(run_id, "STARTED")
+    time.sleep(3)
+    stack.kill(service)
+    assert stack.wait_for_status(run_id, *ENDED).status == "SUCCESS"
+    stack.wait_for_promotion(set(kept.runs))
+    kept.check()
+
+
+def test_a_training_run_whose_container_is_killed_fails_and_the_next_succeeds(stack: Stack) -> None:
+    kept = Kept(stack)
+    run_id = stack.launch("training")
+    stack.wait_for_status(run_id, "STARTED")
+    time.sleep(5)
+    stack.kill("code")
+    assert stack.wait_for_status(run_id, *ENDED).status == "FAILURE"
+    # The next comes by itself, and goes on where the dead one was.
+    until(lambda: any(run.parent == run_id for run in stack.runs().values()), seconds=60, every=0.5)
+    [retry] = [run for run in stack.runs().values() if run.parent == run_id]
+    assert stack.wait_for_status(retry.id, *ENDED).status == "SUCCESS"
+    stack.wait_for_promotion(set(kept.runs))
+    kept.check()
+    # And so does one that is asked for.
+    stack.train()
+    kept.check()
+
+
+def test_postgresql_can_be_restarted(stack: Stack) -> None:
+    kept = Kept(stack)
+    stack.compose("restart", "postgres")
+    until(stack.works, seconds=120, every=0.5)
+    kept.check()
+    stack.train()
+    kept.check()
+
+
+def test_the_whole_stack_can_be_stopped_and_started_and_ends_the_training_under_way_first(stack: Stack) -> None:
+    kept = Kept(stack)
+    run_id = stack.launch("training")
+    stack.wait_for_status(run_id, "STARTED")
+    start = time.monotonic()
+    stack.compose("stop")
+    codes = {service: stack.container(service)["State"]["ExitCode"] for service in SERVICES}
+    say(f"docker compose stop: {time.monotonic() - start:.0f} s, exit codes {codes}")
+    assert set(codes.values()) == {0}, "SIGTERM did not arrive, or was not followed in time"
+    stack.up()
+    until(stack.works, seconds=60, every=0.5)
+    kept.check()
+    assert stack.runs()[run_id].status == "SUCCESS"
+    stack.wait_for_promotion(set(kept.runs))
+    kept.check()
+
+
+def test_a_backup_brings_everything_back(stack: Stack, tmp_path: Path) -> None:
+    kept, backup = Kept(stack), tmp_path / "backup.tar.gz"
+    stack.make("compose-backup", f"BACKUP={backup}")
+    say(f"make compose-backup: {backup.stat().st_size / 1e6:.1f} MB")
+    stack.compose("down", "--volumes")
+    stack.make("compose-restore", f"BACKUP={backup}")
+    until(stack.works, seconds=60, every=0.5)
+    kept.check()
+    stack.train()
+    kept.check()
+
+
+def test_an_upgrade_keeps_champion_and_history(stack: Stack, tmp_path: Path) -> None:
+    kept = Kept(stack)
+    checkout, old = tmp_path / "checkout", stack.revision("code")
+    told("git", "clone", "--quiet", str(ROOT), str(checkout))
+    page = checkout / "mle_assets" / "evaluation" / "report.html"
+    page.write_text(page.read_text() + "<!-- Upgraded. -->")
+    author = ("-c", "user.name=test", "-c", "user.email=test@localhost")
+    told("git", *author, "commit", "--quiet", "--all", "--message=Change the report", cwd=checkout)
+    commit = told("git", "rev-parse", "HEAD", cwd=checkout).stdout.strip()
+    before, stack.folder = stack.folder, checkout
+    try:
+        stack.make("compose-up")
+        until(stack.works, seconds=60, every=0.5)
+        for service in OURS:
+            assert stack.revision(service) == commit
+        say(f"make compose-up: from commit {old[:12]} to {commit[:12]}")
+        kept.check()
+        stack.inside("daemon", "dagster", "instance", "migrate")
+        stack.train()
+        kept.check()
+        # The new code made the new reports.
+        stack.inside("code", "sh", "-c", "grep --quiet Upgraded /app/var/assets/evaluations/*/report.html")
+    finally:
+        stack.folder = before
+        shutil.rmtree(checkout)
