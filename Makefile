@@ -73,8 +73,10 @@ images: ## build the two container images (TAG=latest)
 	POSTGRES_PASSWORD=unused GIT_COMMIT=$(COMMIT) docker compose build
 
 .PHONY: compose-up
-compose-up: images ## build the images and start the whole system in containers, or upgrade it (needs .env)
-	@docker compose up --no-build --detach --wait
+compose-up: ## build the images and start the whole system in containers, or upgrade it (needs .env)
+	@docker compose config --quiet # what is missing in .env is said before anything is built
+	$(MAKE) --no-print-directory images
+	docker compose up --no-build --detach --wait
 	docker compose ps
 
 .PHONY: compose-down

@@ -224,6 +224,12 @@ def test_a_file_put_into_the_snapshot_folder_is_trained_on(stack: Stack, tmp_pat
     stack.wait_for_promotion(before)
 
 
+def test_a_job_is_launched_from_the_command_line(stack: Stack) -> None:
+    before = set(stack.runs())
+    stack.inside("code", "dagster", "job", "launch", "--workspace", "containers/workspace.yaml", "--job", "promotion")
+    stack.wait_for_promotion(before)
+
+
 @pytest.mark.parametrize("service", SERVICES)
 def test_after_a_kill_nothing_is_lost_and_everything_works_again(stack: Stack, service: str) -> None:
     kept = Kept(stack)
@@ -242,7 +248,7 @@ def test_a_training_run_outlives_what_it_does_not_run_in(stack: Stack, service: 
     kept = Kept(stack)
     run_id = stack.launch("training")
     stack.wait_for_status(run_id, "STARTED")
-    time.sleep(3)
+    time.sleep(2)
     stack.kill(service)
     assert stack.wait_for_status(run_id, *ENDED).status == "SUCCESS"
     stack.wait_for_promotion(set(kept.runs))
@@ -253,7 +259,7 @@ def test_a_training_run_whose_container_is_killed_fails_and_the_next_succeeds(st
     kept = Kept(stack)
     run_id = stack.launch("training")
     stack.wait_for_status(run_id, "STARTED")
-    time.sleep(5)
+    time.sleep(2)
     stack.kill("code")
     assert stack.wait_for_status(run_id, *ENDED).status == "FAILURE"
     # The next comes by itself, and goes on where the dead one was.
