@@ -17,7 +17,6 @@ from mle_assets.evaluation.leaderboard import leader_beats_the_majority_class, l
 from mle_assets.listings.cleaning import enough_listings_are_kept, listings, listings_follow_their_schema
 from mle_assets.listings.snapshot import raw_listings
 from mle_assets.listings.split import the_halves_can_be_used, train_and_test_listings
-from mle_assets.liveness import watched_in_process_executor
 from mle_assets.models.candidates import CANDIDATES, families
 from mle_assets.models.training import training_asset
 from mle_assets.release.champion import champion
@@ -47,7 +46,8 @@ def make_definitions(settings: Settings) -> dg.Definitions:
         sensors=[promote_best_model, new_snapshot_sensor(settings.snapshot_folder)],
         schedules=[weekly_training],
         resources=make_resources(settings),
-        executor=watched_in_process_executor,
+        # A process for every step would cost more than most steps take.
+        executor=dg.in_process_executor,
     )
 
 

@@ -134,15 +134,11 @@ class Stack:
     def kill(self, service: str) -> None:
         """SIGKILL from outside, as by the kernel; after `docker kill` the engine would not start it again."""
         state = self.container(service)["State"]
-        self.kill_process(state["Pid"])
+        command = f"import os; os.kill({state['Pid']}, 9)"
+        image = self.container("code")["Config"]["Image"]
+        told("docker", "run", "--rm", "--pid=host", "--user=0", "--entrypoint=python", image, "-c", command)
         until(lambda: self.container(service)["State"]["StartedAt"] != state["StartedAt"], seconds=60, every=0.5)
         say(f"killed {service} (its process {state['Pid']}); the engine started it again")
-
-    def kill_process(self, pid: int) -> None:
-        """SIGKILL to a process of the host."""
-        image = self.container("code")["Config"]["Image"]
-        command = f"import os; os.kill({pid}, 9)"
-        told("docker", "run", "--rm", "--pid=host", "--user=0", "--entrypoint=python", image, "-c", command)
 
     def healthy(self, *services: str) -> bool:
         """Whether containers run and their health checks say so."""

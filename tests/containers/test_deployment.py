@@ -273,24 +273,6 @@ def test_a_training_run_whose_container_is_killed_fails_and_the_next_succeeds(st
     kept.check()
 
 
-def test_a_job_executed_from_the_command_line_and_killed_does_not_hold_up_the_next(stack: Stack) -> None:
-    kept = Kept(stack)
-    command = ("dagster", "job", "execute", "--module-name", "mle_assets.definitions", "--job", "training")
-    stack.compose("exec", "--detach", "code", *command)
-    until(lambda: len(stack.runs()) > len(kept.runs), seconds=60, every=0.5)
-    [run] = [run for run in stack.runs().values() if run.id not in kept.runs]
-    stack.wait_for_status(run.id, "STARTED")
-    time.sleep(2)
-    rows = told("docker", "top", stack.container("code")["Id"], "-eo", "pid,args").stdout.splitlines()
-    [pid] = [int(row.split()[0]) for row in rows if "job execute" in row]
-    stack.kill_process(pid)
-    # It is not begun again, as nobody is asked to launch it; what waits goes on.
-    assert stack.wait_for_status(run.id, *ENDED).status == "FAILURE"
-    kept.check()
-    stack.train()
-    kept.check()
-
-
 def test_postgresql_can_be_restarted(stack: Stack) -> None:
     kept = Kept(stack)
     stack.compose("restart", "postgres")
