@@ -3,14 +3,14 @@ SHELL := bash
 .ONESHELL:
 .DEFAULT_GOAL := help
 
-PYTHON ?= python3
+VENV ?= .venv
 UI_PORT ?= 3000
 PORT ?= 8000
 BACKUP ?= backup.tar.gz
 # The commit that images and manifests name; with «-dirty» where files differ from it.
 COMMIT = $(shell git describe --always --dirty --abbrev=40 --exclude '*' 2>/dev/null)
 export UV_NO_PROGRESS := 1
-export PATH := $(CURDIR)/.venv/bin:$(PATH)
+export PATH := $(abspath $(VENV))/bin:$(PATH)
 export DAGSTER_HOME := $(CURDIR)
 # Where these two find the code location; the others take workspace.yaml (and DAGSTER_MODULE_NAME would upset them).
 export DAGSTER_CLI_JOB_EXECUTE_MODULE_NAME := mle_assets.definitions
@@ -18,22 +18,17 @@ export DAGSTER_CLI_ASSET_MATERIALIZE_MODULE_NAME := mle_assets.definitions
 # They say on each call that the `dg` command supersedes them; it is another package.
 export PYTHONWARNINGS := ignore:Function
 
-INSTALLED := .venv/.installed
+INSTALLED := $(VENV)/.installed
 
 .PHONY: help
 help: ## list these verbs
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
 
 .PHONY: setup
-setup: $(INSTALLED) ## make .venv with the locked dependencies (every other verb does it too)
+setup: $(INSTALLED) ## make .venv with the locked dependencies (every other verb does it too; PYTHON=python3.13)
 
 $(INSTALLED): requirements/dev.txt pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info < (3, 14) else "Python 3.11 to 3.13 is needed; this is " + sys.version.split()[0] + ". Name another: make PYTHON=python3.13")'
-	echo "Setting up .venv ..."
-	$(PYTHON) -m venv --clear .venv
-	.venv/bin/python -m pip install --quiet --disable-pip-version-check $$(grep -oE '^uv==[^ ;\\]+' requirements/dev.txt)
-	.venv/bin/uv pip install --quiet --python .venv/bin/python --requirement requirements/dev.txt
-	.venv/bin/uv pip install --quiet --python .venv/bin/python --no-deps --editable .
+	@PYTHON=$(PYTHON) local/set-up $(VENV)
 	touch $@
 
 .PHONY: demo
@@ -51,6 +46,15 @@ train: $(INSTALLED) ## only train: from the snapshot to the leaderboard
 .PHONY: test
 test: $(INSTALLED) ## run the tests
 	@python -m pytest
+
+.PHONY: test-pythons
+test-pythons: ## run the tests with every other Python found, each in an environment of its own
+	@here=$$(python -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+	local/pythons | while read -r version python; do
+	[ "$$version" != "$$here" ] || continue
+	echo "Python $$version:"
+	$(MAKE) --no-print-directory test PYTHON="$$python" VENV=".venvs/$$version"
+	done
 
 .PHONY: test-slow
 test-slow: $(INSTALLED) ## run the tests that take long: the daemon, many writers at once
@@ -134,4 +138,4 @@ lock: $(INSTALLED) ## choose the newest allowed dependencies and write them to r
 
 .PHONY: clean
 clean: ## remove everything that was made here, models and history included
-	rm -rf var .venv .pytest_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf var .venv .venvs .pytest_cache .ruff_cache .hypothesis *.egg-info

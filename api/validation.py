@@ -87,7 +87,9 @@ def _look_closer(body: bytes) -> Listing:
     # msgspec stops at the first fault: here each field is looked at by itself. Only few bodies come here.
     try:
         values: Any = msgspec.json.decode(body)
-    except (*_MALFORMED, RecursionError) as error:
+    except RecursionError:
+        raise Invalid([WrongField("nested too deeply")]) from None
+    except _MALFORMED as error:
         raise Invalid([WrongField(_plain(error))]) from None
     if not isinstance(values, dict):
         raise Invalid([WrongField(f"expected object, got {_kind(values)}")])

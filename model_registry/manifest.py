@@ -1,7 +1,7 @@
 """What is known about a published model: enough to trust it, explain it and make it again."""
 
+import datetime
 import hashlib
-from datetime import date, datetime
 
 import msgspec
 
@@ -40,7 +40,7 @@ class Snapshot(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     source: str
     sha256: str
-    date: date | None
+    date: datetime.date | None
     synthetic: bool
 
 
@@ -82,7 +82,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     schema_version: int
     version: str
     candidate: str
-    created_at: datetime
+    created_at: datetime.datetime
     model: FileDigest
     report: FileDigest
     signature: Signature

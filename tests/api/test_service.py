@@ -1,6 +1,7 @@
 """The contract: what is answered, what is refused and in which words."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -151,8 +152,9 @@ def test_numbers_that_are_whole_are_integers_and_bathrooms_come_in_halves(
         (b'{"id": Infinity}', "malformed"),
         (b"\xff\xfe", "malformed"),
         (json.dumps(EXAMPLE).replace("40.65837", "1e400").encode(), "number out of range"),
-        (b"[" * 40_000, "recursion"),
-        (b'{"a":' * 8_000, "recursion"),
+        # How deep is too deep differs between versions of Python: one reads on to where the text breaks off.
+        (b"[" * 40_000, "nested too deeply|input data was truncated"),
+        (b'{"a":' * 8_000, "nested too deeply|input data was truncated"),
         (b'{"id": "\\ud800"}', "Invalid JSON input"),
         (json.dumps(EXAMPLE)[:-1].encode() + b', "beds": 3}', "beds: stands more than once"),
         (json.dumps(EXAMPLE)[:-1].encode() + b', "\\u0062eds": 3}', "beds: stands more than once"),
@@ -163,7 +165,7 @@ def test_a_hostile_body_is_a_400_in_words(body: bytes, words: str, service: http
     answer = service.post("/classify", content=body, headers=JSON)
     assert answer.status_code == 400
     assert answer.json()["detail"].startswith("Invalid JSON input")
-    assert words in answer.json()["detail"]
+    assert re.search(words, answer.json()["detail"])
     assert service.post("/classify", json=EXAMPLE).status_code == 200
 
 
