@@ -6,8 +6,13 @@ import hashlib
 import msgspec
 
 from model_registry.listing import CATEGORIES, FEATURES, Listing, Neighbourhood, RoomType
+from model_registry.profile import Profile
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+"""The version that is written; every version up to it is read."""
+
+_SINCE = {"profile": 2}
+"""The schema version that brought a field; the others were there from the start."""
 
 
 class FileDigest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -75,8 +80,9 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """Everything known about one published version; written once, never changed.
 
     `metrics` holds "test" and "cross_validation" figures by name. `data_versions` maps the key of every
-    upstream asset ("listings", "models/...") to the data version the model was made from. `checksum` is the
-    SHA-256 of the manifest's own file with an empty checksum, so that no byte of it can change unnoticed.
+    upstream asset ("listings", "models/...") to the data version the model was made from. `profile` describes the
+    listings it was trained on; schema version 1 had none. `checksum` is the SHA-256 of the manifest's own file with
+    an empty checksum, so that no byte of it can change unnoticed.
     """
 
     schema_version: int
@@ -93,6 +99,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     data_versions: dict[str, str]
     run: Run
     golden: tuple[GoldenRow, ...]
+    profile: Profile | None = None
     checksum: str = ""
 
 
@@ -112,16 +119,16 @@ def write_manifest(manifest: Manifest) -> bytes:
 
 
 def read_manifest(content: bytes) -> Manifest:
-    """The manifest that `write_manifest` wrote.
+    """The manifest that `write_manifest` wrote, now or when the schema version was a lower one.
 
-    Raises ManifestRefused for another schema version, for anything that is not a manifest, and for a
+    Raises ManifestRefused for a later schema version, for anything that is not a manifest, and for a
     manifest of which a byte has changed.
     """
     try:
         schema_version = msgspec.json.decode(content, type=_AnyManifest).schema_version
-        if schema_version != SCHEMA_VERSION:
+        if not 1 <= schema_version <= SCHEMA_VERSION:
             raise ManifestRefused(
-                f"the manifest has schema version {schema_version}, this code reads {SCHEMA_VERSION}: "
+                f"the manifest has schema version {schema_version}, this code reads 1 to {SCHEMA_VERSION}: "
                 "upgrade the code, or publish the model again"
             )
         manifest = msgspec.json.decode(content, type=Manifest)
@@ -137,7 +144,9 @@ class _AnyManifest(msgspec.Struct):
 
 
 def _encode(manifest: Manifest) -> bytes:
-    return msgspec.json.format(msgspec.json.encode(manifest), indent=2)
+    fields = msgspec.structs.asdict(manifest)
+    known = {name: value for name, value in fields.items() if _SINCE.get(name, 1) <= manifest.schema_version}
+    return msgspec.json.format(msgspec.json.encode(known), indent=2)
 
 
 def version_id(candidate: str, sha256: str) -> str:

@@ -12,6 +12,7 @@ from model_registry.classifier import Classifier
 from model_registry.history import Decision
 from model_registry.listing import EXAMPLE, FEATURES, Listing, Neighbourhood, RoomType, encode
 from model_registry.manifest import SCHEMA_VERSION, SIGNATURE, GoldenRow, Manifest, Rows, Run, Snapshot, digest
+from model_registry.profile import profile_of
 from model_registry.store import Registry
 
 PROMOTE = Decision(promote=True, reason="Better.", numbers={"mean_difference": -0.1})
@@ -31,7 +32,7 @@ def model(seed: int) -> bytes:
     return export(make_pipeline(DecisionTreeClassifier(max_depth=3, random_state=seed).fit(X, y)))
 
 
-def manifest(content: bytes, candidate: str = "tree") -> Manifest:
+def manifest(content: bytes, candidate: str = "tree", *, synthetic: bool = False) -> Manifest:
     """A manifest that fits the model, with golden rows of its own answers."""
     classifier = Classifier(content)
     golden = tuple(
@@ -51,15 +52,16 @@ def manifest(content: bytes, candidate: str = "tree") -> Manifest:
         signature=SIGNATURE,
         metrics={"test": {"accuracy": 0.7, "roc_auc": 0.88, "log_loss": 0.72}, "cross_validation": {"log_loss": 0.74}},
         parameters={"estimator": "DecisionTreeClassifier", "max_depth": 3},
-        snapshot=Snapshot(source="listings.csv.gz", sha256="ab" * 32, date=None, synthetic=False),
+        snapshot=Snapshot(source="listings.csv.gz", sha256="ab" * 32, date=None, synthetic=synthetic),
         rows=Rows(raw=100, kept=90, train=76, test=14, dropped={"price missing": 10}),
         data_versions={"raw_listings": "ab" * 32},
         run=Run(run_id="run-1", training_run_id="run-0", git_commit=None, code_versions={}, libraries={}),
         golden=golden,
+        profile=profile_of(np.zeros((4, len(FEATURES)), dtype=np.float32), np.arange(4)),
     )
 
 
-def publish(registry: Registry, seed: int) -> str:
+def publish(registry: Registry, seed: int, *, synthetic: bool = False) -> str:
     """A small model published in a registry."""
     content = model(seed)
-    return registry.publish(manifest(content), content, b"<html>report</html>")
+    return registry.publish(manifest(content, synthetic=synthetic), content, b"<html>report</html>")

@@ -1,0 +1,77 @@
+"""A registry that the code before schema version 2 made, kept beside this file, is used as before."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from litestar.testing import TestClient
+
+from api.app import create_app
+from api.settings import Settings
+from model_registry.archive import export_version, import_version
+from model_registry.listing import EXAMPLE
+from model_registry.manifest import ManifestRefused, read_manifest, write_manifest
+from model_registry.store import Registry
+from tests.making import PROMOTE, publish
+
+MADE_UP, CHAMPION, REFUSED = "tree-cb6001dcb78d", "tree-e1b36d9fc67c", "tree-7a39e06f0f79"
+
+
+@pytest.fixture
+def old(tmp_path: Path) -> Registry:
+    shutil.copytree(Path(__file__).parent / "registry-of-schema-1", tmp_path / "registry")
+    return Registry(tmp_path / "registry")
+
+
+def test_it_is_listed_and_verified(old: Registry) -> None:
+    manifests, damaged = old.manifests()
+    assert {manifest.version: manifest.schema_version for manifest in manifests} == dict.fromkeys(old.versions(), 1)
+    assert (old.versions(), damaged) == (sorted([MADE_UP, CHAMPION, REFUSED]), {})
+    assert old.problems() == {}
+
+
+def test_its_manifests_are_written_again_to_the_byte_and_have_no_profile(old: Registry) -> None:
+    for version in old.versions():
+        content = (old.path(version) / "manifest.json").read_bytes()
+        manifest = read_manifest(content)
+        assert manifest.profile is None
+        assert write_manifest(manifest) == content
+
+
+def test_a_manifest_of_schema_1_with_a_field_of_schema_2_is_refused(old: Registry) -> None:
+    content = (old.path(CHAMPION) / "manifest.json").read_bytes()
+    with pytest.raises(ManifestRefused, match="is not the one that was published"):
+        read_manifest(content.replace(b'"checksum"', b'"profile": null,\n  "checksum"'))
+
+
+def test_a_manifest_of_a_later_schema_is_refused_with_the_cure(old: Registry) -> None:
+    content = (old.path(CHAMPION) / "manifest.json").read_bytes()
+    with pytest.raises(ManifestRefused, match="schema version 3, this code reads 1 to 2: upgrade the code"):
+        read_manifest(content.replace(b'"schema_version": 1', b'"schema_version": 3'))
+
+
+def test_its_champion_is_served(old: Registry) -> None:
+    with TestClient(create_app(Settings(model_registry=str(old.folder)))) as client:
+        answer = client.post("/classify", json=EXAMPLE)
+        assert (answer.status_code, answer.headers["X-Model-Version"]) == (200, CHAMPION)
+        assert client.get("/readyz").json() == {"status": "ready", "model_version": CHAMPION}
+
+
+def test_it_is_rolled_back(old: Registry) -> None:
+    champion = old.rollback(decision=PROMOTE, actor="test")
+    assert (champion.version, champion.previous, champion.sequence) == (MADE_UP, CHAMPION, 4)
+
+
+def test_versions_of_both_schemas_stand_side_by_side(old: Registry) -> None:
+    new = publish(old, seed=3)
+    old.promote(new, PROMOTE, run_id="run-9", actor="test", instead_of=CHAMPION)
+    assert old.manifest(new).schema_version == 2
+    assert old.problems() == {}
+    assert old.rollback(decision=PROMOTE, actor="test").version == CHAMPION
+
+
+def test_its_versions_travel_in_archives(old: Registry, tmp_path: Path) -> None:
+    export_version(old, CHAMPION, tmp_path / "version.tar")
+    other = Registry(tmp_path / "other")
+    assert import_version(other, tmp_path / "version.tar") == CHAMPION
+    assert other.manifest(CHAMPION).schema_version == 1
