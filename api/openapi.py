@@ -27,6 +27,7 @@ _HEADERS = {
     "X-Model-Version": "The version that answered",
     "X-Run-Id": "The pipeline's run that published it",
     "X-Snapshot": "The SHA-256 of the listings it was trained on",
+    "X-Synthetic": "Whether those listings were made up: true or false",
 }
 
 

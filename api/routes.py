@@ -92,7 +92,8 @@ async def readyz(service: NamedDependency[Service]) -> Response[Health]:
     serving = service.serving
     if serving.champion is None:
         return Response(Health("not ready", detail=serving.problem), status_code=HTTP_503_SERVICE_UNAVAILABLE)
-    return Response(Health("ready", model_version=serving.champion.version, detail=serving.problem))
+    model = serving.champion.model
+    return Response(Health("ready", model_version=model.version, synthetic=model.synthetic, detail=serving.problem))
 
 
 async def metrics(service: NamedDependency[Service]) -> Response[bytes]:

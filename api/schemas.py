@@ -48,15 +48,22 @@ class BadListing(msgspec.Struct, frozen=True):
 
 
 class Health(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Whether the service is alive or ready, the model that answers, and in words what is wrong if something is."""
+    """Whether the service is alive or ready, the model that answers, and in words what is wrong if something is.
+
+    `synthetic` is there, and true, where that model was trained on made-up listings.
+    """
 
     status: Literal["alive", "ready", "not ready"]
     model_version: str | None = None
+    synthetic: bool = False
     detail: str | None = None
 
 
 class Model(msgspec.Struct, frozen=True):
-    """The parts of the answering model's manifest that matter to a client; `metrics` are the test listings'."""
+    """The parts of the answering model's manifest that matter to a client.
+
+    `metrics` are the test listings'; `synthetic` says whether all listings were made up.
+    """
 
     version: str
     candidate: str

@@ -49,6 +49,7 @@ class Champion:
                 "X-Model-Version": manifest.version,
                 "X-Run-Id": manifest.run.run_id,
                 "X-Snapshot": manifest.snapshot.sha256,
+                "X-Synthetic": "true" if manifest.snapshot.synthetic else "false",
             },
         )
 

@@ -1,7 +1,11 @@
 """What an asset was made from: every upstream materialization, followed along Dagster's own pointers."""
 
+from datetime import date
+
 import dagster as dg
 from dagster import AssetRecordsFilter
+
+from model_registry.manifest import Snapshot
 
 _POINTER = "dagster/input_event_pointer/"
 _DATA_VERSION = "dagster/data_version"
@@ -33,6 +37,16 @@ class Lineage:
         """The values of an asset's metadata."""
         materialization = self.records[key].asset_materialization
         return {name: value.value for name, value in materialization.metadata.items()} if materialization else {}
+
+    def snapshot(self) -> Snapshot:
+        """The snapshot that everything was made from."""
+        raw = self.metadata("raw_listings")
+        return Snapshot(
+            source=str(raw["source"]),
+            sha256=str(raw["sha256"]),
+            date=None if raw["date"] == "unknown" else date.fromisoformat(str(raw["date"])),
+            synthetic=bool(raw["synthetic"]),
+        )
 
     def run_id(self, key: str) -> str:
         """The run that made an asset."""

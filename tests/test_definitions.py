@@ -31,7 +31,7 @@ def test_dagster_can_load_everything() -> None:
         ("models/simple_classifier_300", "models", {"train_listings"}),
         ("evaluations/simple_classifier_300", "evaluation", {"models/simple_classifier_300", "test_listings"}),
         ("leaderboard", "evaluation", {f"evaluations/{candidate.name}" for candidate in CANDIDATES}),
-        ("champion", "release", {"leaderboard", "test_listings"}),
+        ("champion", "release", {"leaderboard", "train_listings", "test_listings"}),
     ],
 )
 def test_an_asset_is_in_its_room_and_made_from_what_it_says(asset: str, group: str, made_from: set[str]) -> None:

@@ -1,24 +1,28 @@
 """«champion»: the leader published, compared with the champion, and promoted if it is better."""
 
 import platform
-from datetime import UTC, date, datetime
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from importlib.metadata import version as library_version
 from pathlib import Path
 from typing import Any, cast
 
 import dagster as dg
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from mle_assets.artefacts import Artefacts
 from mle_assets.code_version import code_version
 from mle_assets.evaluation.evaluation import Evaluation
 from mle_assets.evaluation.leaderboard import Leaderboard
 from mle_assets.failures import failing_on
+from mle_assets.lineage import Lineage, LineageBroken, trace
 from mle_assets.listings.features import category_codes, feature_matrix, to_listing
 from mle_assets.models.scoring import losses
 from mle_assets.models.training import TrainedModel
-from mle_assets.release.gate import constant_losses, decide
-from mle_assets.release.lineage import Lineage, LineageBroken, trace
+from mle_assets.release.comparability import shifts
+from mle_assets.release.gate import Comparison, Contender, constant_losses, judge
 from model_registry.classifier import Classifier, ModelRefused, PublishedModel
 from model_registry.disk import RegistryBusy
 from model_registry.history import Decision, HistoryDamaged
@@ -30,9 +34,10 @@ from model_registry.manifest import (
     Manifest,
     Rows,
     Run,
-    Snapshot,
     digest,
+    version_id,
 )
+from model_registry.profile import profile_of
 from model_registry.store import ChampionChanged, Registry, UnknownVersion
 
 _GOLDEN_PER_CATEGORY = 2
@@ -50,6 +55,14 @@ class Release(dg.ConfigurableResource[None]):
     def registry(self) -> Registry:
         """The registry folder."""
         return Registry(Path(self.registry_folder))
+
+
+@dataclass(frozen=True)
+class Halves:
+    """The listings that the leader was trained on, and those that the gate judges by."""
+
+    train: pd.DataFrame
+    test: pd.DataFrame
 
 
 class NotTheRankedModel(Exception):
@@ -91,17 +104,36 @@ def golden_rows(model: bytes, test: pd.DataFrame) -> tuple[GoldenRow, ...]:
     return tuple(rows)
 
 
-def compare(release: Release, current: PublishedModel | None, model: bytes, test: pd.DataFrame) -> Decision:
-    """The gate's decision on a model against the champion, both asked about the same test listings."""
-    if current is not None and current.manifest.model == digest(model):
+def compare(
+    release: Release, current: PublishedModel | None, draft: Manifest, model: bytes, halves: Halves
+) -> Decision:
+    """The gate's decision on a model, about to be published by a draft, against the champion on the same listings."""
+    if current is not None and current.manifest.model == draft.model:
         return Decision(promote=False, reason="The leader is the champion already: nothing to change.")
-    X, y = feature_matrix(test), category_codes(test)
-    return decide(
-        losses(Classifier(model).probabilities(X), y),
-        None if current is None else losses(current.classifier.probabilities(X), y),
+    X, y = feature_matrix(halves.test), category_codes(halves.test)
+    return judge(
+        Contender(
+            version=version_id(draft.candidate, draft.model.sha256),
+            snapshot=draft.snapshot,
+            losses=losses(Classifier(model).probabilities(X), y),
+        ),
+        None if current is None else _standing_of(current, X, y, halves.train),
         constant_losses(y),
         confidence=release.confidence,
         margin=release.margin,
+    )
+
+
+def _standing_of(
+    champion: PublishedModel, X: NDArray[np.float32], y: NDArray[np.int64], train: pd.DataFrame
+) -> Comparison:
+    manifest = champion.manifest
+    return Comparison(
+        champion=Contender(manifest.version, manifest.snapshot, losses(champion.classifier.probabilities(X), y)),
+        published_loss=manifest.metrics.get("test", {}).get("log_loss"),
+        shifts=None
+        if manifest.profile is None
+        else shifts(manifest.profile, feature_matrix(train), category_codes(train)),
     )
 
 
@@ -111,7 +143,7 @@ def draft_manifest(
     git_commit: str | None,
     model: TrainedModel,
     evaluation: Evaluation,
-    test: pd.DataFrame,
+    halves: Halves,
 ) -> Manifest:
     """All that is known about a model; the registry adds its version, digests and time."""
     raw, listings = lineage.metadata("raw_listings"), lineage.metadata("listings")
@@ -129,17 +161,12 @@ def draft_manifest(
             "cross_validation": {"log_loss": validated.log_loss, "standard_error": validated.standard_error},
         },
         parameters=model.training.parameters,
-        snapshot=Snapshot(
-            source=str(raw["source"]),
-            sha256=str(raw["sha256"]),
-            date=None if raw["date"] == "unknown" else date.fromisoformat(str(raw["date"])),
-            synthetic=bool(raw["synthetic"]),
-        ),
+        snapshot=lineage.snapshot(),
         rows=Rows(
             raw=cast("int", raw["dagster/row_count"]),
             kept=cast("int", listings["dagster/row_count"]),
-            train=cast("int", lineage.metadata("train_listings")["dagster/row_count"]),
-            test=len(test),
+            train=len(halves.train),
+            test=len(halves.test),
             dropped=cast("dict[str, int]", listings["dropped_rows"]),
         ),
         data_versions=lineage.data_versions(),
@@ -150,7 +177,8 @@ def draft_manifest(
             code_versions=lineage.code_versions(),
             libraries={"python": platform.python_version(), **{name: library_version(name) for name in _LIBRARIES}},
         ),
-        golden=golden_rows(model.onnx, test),
+        golden=golden_rows(model.onnx, halves.test),
+        profile=profile_of(feature_matrix(halves.train), category_codes(halves.train)),
     )
 
 
@@ -158,18 +186,19 @@ def draft_manifest(
 def champion(
     context: dg.AssetExecutionContext,
     leaderboard: Leaderboard,
+    train_listings: pd.DataFrame,
     test_listings: pd.DataFrame,
     artefacts: dg.ResourceParam[Artefacts],
     release: Release,
 ) -> dg.MaterializeResult[Any]:
     """The model in production: the leaderboard's leader is published, and promoted if the gate says so."""
-    registry = release.registry()
+    registry, halves = release.registry(), Halves(train_listings, test_listings)
     with failing_on(*_EXPECTED):
         model, evaluation = leading_model(artefacts, leaderboard)
-        lineage = trace(context.instance, "leaderboard", "test_listings")
-        draft = draft_manifest(lineage, context.run.run_id, release.git_commit, model, evaluation, test_listings)
+        lineage = trace(context.instance, "leaderboard", "train_listings", "test_listings")
+        draft = draft_manifest(lineage, context.run.run_id, release.git_commit, model, evaluation, halves)
         current = current_champion(registry)
-        decision = compare(release, current, model.onnx, test_listings)
+        decision = compare(release, current, draft, model.onnx, halves)
         challenger = registry.publish(draft, model.onnx, evaluation.report)
         in_production = settle(registry, challenger, decision, current, context.run)
     return dg.MaterializeResult(

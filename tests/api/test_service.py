@@ -62,6 +62,19 @@ def test_the_headers_name_the_model_the_run_and_the_data(service: httpx.Client, 
     assert headers["X-Snapshot"] == "ab" * 32
 
 
+def test_what_was_learned_from_made_up_listings_says_so_everywhere(service: httpx.Client, tmp_path: Path) -> None:
+    real = service.post("/classify", json=EXAMPLE)
+    assert real.headers["X-Synthetic"] == "false"
+    assert "synthetic" not in service.get("/readyz").json()
+    assert service.get("/model").json()["synthetic"] is False
+    registry = Registry(tmp_path)
+    registry.promote(publish(registry, 0, synthetic=True), PROMOTE, run_id="run-1", actor="test")
+    with TestClient(create_app(Settings(model_registry=str(tmp_path)))) as client:
+        assert client.post("/classify", json=EXAMPLE).headers["X-Synthetic"] == "true"
+        assert client.get("/readyz").json()["synthetic"] is True
+        assert client.get("/model").json()["synthetic"] is True
+
+
 def test_probabilities_are_added_on_request(service: httpx.Client, registry_folder: Path) -> None:
     registry = Registry(registry_folder)
     answer = service.post("/classify?probabilities=true", json=EXAMPLE).json()

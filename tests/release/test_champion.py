@@ -4,12 +4,14 @@ import shutil
 from pathlib import Path
 
 import dagster as dg
+import msgspec
+import pandas as pd
 import pytest
 
 from model_registry.classifier import Classifier
 from model_registry.listing import encode
 from tests.conftest import Pipeline, instance_in, make_pipeline
-from tests.making import PROMOTE, publish
+from tests.making import PROMOTE, manifest, model, publish
 
 
 def failure_of(result: dg.ExecuteInProcessResult) -> str:
@@ -52,7 +54,10 @@ def test_a_challenger_that_is_not_better_is_published_and_its_refusal_recorded(r
     champion = ready.registry.champion()
     assert champion
     shutil.rmtree(ready.registry.folder)
-    other = publish(ready.registry, seed=1)
+    content, hopeless = model(1), {"test": {"accuracy": 0.2, "roc_auc": 0.5, "log_loss": 9.0}}
+    # It has no profile and never was better than the majority class: nothing keeps it from being compared.
+    rival = msgspec.structs.replace(manifest(content, synthetic=True), profile=None, metrics=hopeless)
+    other = ready.registry.publish(rival, content, b"report")
     ready.registry.promote(other, PROMOTE, run_id=None, actor="test")
     demanding = make_pipeline(ready.assets.parent, ready.instance, gate_margin=10.0)
     assert demanding.run("promotion").success
@@ -61,7 +66,33 @@ def test_a_challenger_that_is_not_better_is_published_and_its_refusal_recorded(r
     current = ready.registry.champion()
     assert current
     assert current.version == other
-    assert "kept out" in ready.registry.history()[-1].decision.reason
+    assert "not below it by more than 10 with" in ready.registry.history()[-1].decision.reason
+
+
+def test_a_made_up_challenger_is_published_and_kept_from_a_real_champion(ready: Pipeline) -> None:
+    real = publish(ready.registry, seed=1)
+    ready.registry.promote(real, PROMOTE, run_id=None, actor="test")
+    result = ready.run("promotion")
+    assert result.success
+    current, last = ready.registry.champion(), ready.registry.history()[-1]
+    assert current
+    assert current.version == real
+    assert (last.action, last.previous) == ("refusal", real)
+    assert f"models promote {last.version} --reason" in last.decision.reason
+    # A person may do just that.
+    ready.registry.promote(last.version, PROMOTE, run_id=None, actor="test")
+
+
+def test_the_manifest_keeps_a_profile_of_the_training_listings(ready: Pipeline) -> None:
+    ready.run("promotion")
+    champion = ready.registry.champion()
+    assert champion
+    manifest = ready.registry.manifest(champion.version)
+    assert manifest.profile
+    assert manifest.profile.listings == manifest.rows.train
+    train = pd.read_parquet(ready.assets / "train_listings.parquet")
+    counted = train["price_category"].value_counts().sort_index().tolist()
+    assert list(manifest.profile.distributions["price_category"].counts) == counted
 
 
 def test_a_model_trained_since_it_was_ranked_is_not_promoted(ready: Pipeline) -> None:

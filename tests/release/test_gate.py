@@ -1,11 +1,15 @@
 """The gate: a pure decision with its reason."""
 
+from datetime import date
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mle_assets.release.gate import constant_losses, decide
+from mle_assets.release.comparability import Shift
+from mle_assets.release.gate import Comparison, Contender, Losses, constant_losses, decide, judge
+from model_registry.manifest import Snapshot
 
 RANDOM = np.random.default_rng(0)
 BASELINE = RANDOM.normal(1.2, 0.1, 1000)
@@ -59,3 +63,85 @@ def test_no_constant_answer_beats_the_shares_of_the_categories(codes: list[int])
     y = np.array(codes)
     constant = np.random.default_rng(len(codes)).dirichlet(np.ones(4))
     assert constant_losses(y).mean() <= -np.log(constant[y]).mean() + 1e-9
+
+
+def contender(losses: Losses, *, version: str = "tree-1", day: date | None = None, made_up: bool = False) -> Contender:
+    return Contender(version, Snapshot("listings.csv", "ab" * 32, day, synthetic=made_up), losses)
+
+
+def against(champion: Contender, *, published: float | None = 0.8, shifts: list[Shift] | None = None) -> Comparison:
+    return Comparison(champion, published, [] if shifts is None else shifts)
+
+
+BETTER = GOOD - RANDOM.normal(0.05, 0.1, 1000)
+
+
+def test_a_made_up_model_never_takes_the_place_of_a_real_champion_by_itself() -> None:
+    decision = judge(contender(BETTER, made_up=True, version="tree-2"), against(contender(GOOD)), BASELINE)
+    assert not decision.promote
+    assert decision.reason == (
+        "The challenger was trained on made-up listings, the champion tree-1 on real ones: kept out. Where that is "
+        "as it should be, a person promotes it with `models promote tree-2 --reason ...`."
+    )
+    assert decision.numbers["challenger_log_loss"] < decision.numbers["champion_log_loss"]
+
+
+def test_a_real_model_takes_the_place_of_a_made_up_champion_if_it_beats_the_majority_class() -> None:
+    made_up = against(contender(BETTER, made_up=True), shifts=[Shift("beds", 9.0, 0.25)])
+    decision = judge(contender(GOOD, version="tree-2"), made_up, BASELINE)
+    assert decision.promote
+    assert "that of the majority class" in decision.reason
+    assert decision.reason.endswith("The champion tree-1 was trained on made-up listings, so that it was no rival.")
+    assert not judge(contender(BASELINE + 0.01), made_up, BASELINE).promote
+
+
+def test_a_made_up_model_may_be_the_first_and_may_follow_another_and_the_reason_says_so() -> None:
+    first = judge(contender(GOOD, made_up=True), None, BASELINE)
+    assert first.promote
+    assert first.reason.endswith("promoted. It was trained on made-up listings.")
+    second = judge(contender(BETTER, made_up=True), against(contender(GOOD, made_up=True)), BASELINE)
+    assert second.promote
+    assert second.reason.endswith("promoted. Both were trained on made-up listings.")
+
+
+def test_listings_of_another_kind_are_not_judged_by_and_the_features_are_named_with_their_figures() -> None:
+    shifts = [Shift("price_category", 0.61, 0.25), Shift("latitude", 0.3, 0.25), Shift("beds", 0.1, 0.25)]
+    decision = judge(contender(BETTER), against(contender(GOOD), shifts=shifts), BASELINE)
+    assert not decision.promote
+    assert (
+        "of another kind than the champion's, by the stability index of price_category 0.61 (at most 0.25), "
+        "latitude 0.30 (at most 0.25): kept out." in decision.reason
+    )
+    assert decision.numbers["shift_price_category"] == 0.61
+
+
+def test_listings_that_differ_little_are_judged_by() -> None:
+    decision = judge(contender(BETTER), against(contender(GOOD), shifts=[Shift("beds", 0.2, 0.25)]), BASELINE)
+    assert decision.promote
+    assert decision.numbers["shift_beds"] == 0.2
+
+
+def test_older_listings_do_not_replace_newer_ones() -> None:
+    champion = contender(GOOD, day=date(2025, 9, 1))
+    older = judge(contender(BETTER, day=date(2021, 12, 4)), against(champion), BASELINE)
+    assert not older.promote
+    assert older.reason.startswith("The challenger's snapshot of 2021-12-04 is older than the champion's of 2025-09-01")
+    for day in (date(2025, 9, 1), date(2026, 1, 1), None):
+        assert judge(contender(BETTER, day=day), against(champion), BASELINE).promote
+
+
+def test_listings_that_contradict_what_the_champion_learned_are_left_to_a_person() -> None:
+    misled = contender(BASELINE + 0.5)
+    decision = judge(contender(GOOD), against(misled, published=0.8), BASELINE)
+    assert not decision.promote
+    assert "contradict what the champion learned" in decision.reason
+    # One that never was better than the majority class learned nothing that could be contradicted.
+    assert judge(contender(GOOD), against(misled, published=1.7), BASELINE).promote
+
+
+def test_a_champion_without_a_profile_is_compared_and_the_reason_says_what_was_not() -> None:
+    decision = judge(contender(BETTER), Comparison(contender(GOOD), 0.8, None), BASELINE)
+    assert decision.promote
+    assert decision.reason.endswith(
+        "The champion's manifest has no profile of its listings, so they were not compared with these."
+    )

@@ -1,0 +1,56 @@
+"""Whether two models may be compared on some listings at all: only where these are of the kind both were made for."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import chdtri
+
+from model_registry.profile import Profile, columns, count
+
+PRACTICAL_LIMIT = 0.25
+"""A stability index above it is called a major shift in credit scoring (Siddiqi, Credit Risk Scorecards, 2006)."""
+
+FALSE_ALARMS = 0.01
+"""How often listings of the very same kind may be called different, over all features together."""
+
+
+@dataclass(frozen=True)
+class Shift:
+    """How far a feature's distribution is from the profile's: its stability index, and the least that is a break."""
+
+    feature: str
+    index: float
+    limit: float
+
+    @property
+    def is_break(self) -> bool:
+        """Whether the listings are of another kind, as far as this feature tells."""
+        return self.index > self.limit
+
+
+def shifts(profile: Profile, rows: NDArray[np.float32], codes: NDArray[np.int64]) -> list[Shift]:
+    """How far listings with feature rows (n, 11) and category codes (n,) are from a profile, the farthest first.
+
+    The population stability index is the sum over the bins of (q - p) ln(q / p), with half a listing added to every
+    bin. Between samples of n and m of the same kind it is distributed about as (1/n + 1/m) chi-squared with one degree
+    of freedom less than there are bins (Yurdakul and Naranjo, Statistical properties of the population stability
+    index, 2020). So the limit is that distribution's quantile, or PRACTICAL_LIMIT where that is higher: a large sample
+    makes a difference certain, not important. FALSE_ALARMS is shared out among the features (Bonferroni).
+    """
+    values, listings = columns(rows, codes), len(codes)
+    found: list[Shift] = []
+    for name, distribution in profile.distributions.items():
+        noise = (1 / profile.listings + 1 / listings) * chdtri(
+            len(distribution.edges), FALSE_ALARMS / len(profile.distributions)
+        )
+        index = stability_index(distribution.counts, count(values[name], distribution.edges))
+        found.append(Shift(name, index, max(PRACTICAL_LIMIT, float(noise))))
+    return sorted(found, key=lambda shift: shift.index, reverse=True)
+
+
+def stability_index(before: Sequence[int], now: Sequence[int]) -> float:
+    """The population stability index between two counts of the same bins; 0 where the shares are equal."""
+    p, q = ((np.array(counts) + 0.5) / (sum(counts) + 0.5 * len(counts)) for counts in (before, now))
+    return float(((q - p) * np.log(q / p)).sum())
