@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from mle_assets.artefacts import content_version
 from mle_assets.code_version import code_version
 from mle_assets.failures import failing_on
-from mle_assets.listings.snapshot import BadSnapshot, sample_table, source_of
+from mle_assets.listings.bad_snapshot import BadSnapshot
+from mle_assets.listings.snapshot import sample_table, source_of
 from model_registry.listing import CATEGORIES, Neighbourhood, RoomType, bounds
 
 AMENITY_WORDS = {

@@ -7,8 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mle_assets.listings.bad_snapshot import BadSnapshot
 from mle_assets.listings.cleaning import SCHEMA, amenity_flags, categorise, clean, parse_bathrooms, parse_price
-from mle_assets.listings.snapshot import RAW_COLUMNS, BadSnapshot, read_snapshot
+from mle_assets.listings.columns import RAW_COLUMNS
+from mle_assets.listings.snapshot import read_snapshot
 
 ROW = {
     "id": "3831",

@@ -11,7 +11,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from mle_assets.listings.snapshot import RAW_COLUMNS, BadSnapshot, read_snapshot
+from mle_assets.listings.bad_snapshot import BadSnapshot
+from mle_assets.listings.columns import RAW_COLUMNS
+from mle_assets.listings.snapshot import read_snapshot
 
 
 def test_a_plain_csv_a_gzip_and_a_parquet_file_hold_the_same_listings(synthetic_snapshot: Path, tmp_path: Path) -> None:
