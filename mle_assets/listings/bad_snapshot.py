@@ -2,7 +2,9 @@
 
 import re
 
-_USER_AND_PASSWORD = re.compile(r"(?<=://)(?:[^/?#]*|[^/?#@:]*:(?!\d+(?:/|$))[^@]*)@")
+# Up to the last @ before a slash; else, if what follows the first colon is no port, up to the last @ of all, because
+# a password that was not escaped may hold slashes.
+_USER_AND_PASSWORD = re.compile(r"(?<=://)(?:[^/?#]*|[^/?#@:]*:(?!\d+(?:/|$)).*)@")
 
 
 class BadSnapshot(Exception):

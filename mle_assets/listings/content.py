@@ -21,11 +21,12 @@ ENDINGS = (".csv", ".csv.gz", ".csv.bz2", ".csv.xz", ".zip", ".parquet")
 
 _HEAD = 4096
 _BUFFER = 1 << 20
-_GZIP, _BZ2, _XZ, _ZIP, _PARQUET = b"\x1f\x8b", b"BZh", b"\xfd7zXZ\x00", b"PK", b"PAR1"
+_GZIP, _BZ2, _XZ, _ZIP, _PARQUET = b"\x1f\x8b", b"BZh", b"\xfd7zXZ\x00", b"PK\x03\x04", b"PAR1"
 
 # Where the sign stands, the sign, what the file is, and the cure.
 _STRANGERS = (
     (0, b"7z\xbc\xaf'\x1c", "a 7-Zip archive", "unpack it (7z x) and give the CSV file inside"),
+    (0, b"PK\x05\x06", "an empty zip archive", "check how it was made"),
     (0, b"Rar!", "a RAR archive", "unpack it (unrar x) and give the CSV file inside"),
     (257, b"ustar", "a tar archive", "unpack it (tar -xf) and give the CSV file inside"),
     (0, b"\x28\xb5\x2f\xfd", "a Zstandard file", "unpack it (unzstd) and give the CSV file inside"),
@@ -62,7 +63,7 @@ def read_table(source: str, file: BinaryIO, most_bytes: int = MOST_BYTES) -> Raw
         (_ZIP, "zip", _only_csv_in_zip),
     ):
         if head.startswith(sign):
-            return _read_packed(source, packing, lambda unpack=unpack: unpack(source, file), most_bytes)
+            return _read_packed(source, packing, lambda unpack=unpack: unpack(source, file, most_bytes), most_bytes)
     _refuse_strangers(source, head, "")
     with _damage_in_words(source, "CSV"):
         return read_csv(source, file, most_bytes)
@@ -91,16 +92,16 @@ def _head(file: BinaryIO) -> bytes:
     return head
 
 
-def _gzip(_: str, file: BinaryIO) -> BinaryIO:
+def _gzip(_: str, file: BinaryIO, __: int) -> BinaryIO:
     file.seek(0)
     return _buffered(gzip.GzipFile(fileobj=file, mode="rb"))
 
 
-def _bzip2(_: str, file: BinaryIO) -> BinaryIO:
+def _bzip2(_: str, file: BinaryIO, __: int) -> BinaryIO:
     return _buffered(_Streams(file, bz2.BZ2Decompressor))
 
 
-def _xz(_: str, file: BinaryIO) -> BinaryIO:
+def _xz(_: str, file: BinaryIO, __: int) -> BinaryIO:
     return _buffered(_Streams(file, lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ)))
 
 
@@ -142,24 +143,30 @@ class _Streams(io.RawIOBase):
                 return len(found)
 
 
-def _only_csv_in_zip(source: str, file: BinaryIO) -> BinaryIO:
-    file.seek(0)
-    archive = zipfile.ZipFile(file)
+def _only_csv_in_zip(source: str, file: BinaryIO, most_bytes: int) -> BinaryIO:
+    try:
+        return _open_only_csv(source, zipfile.ZipFile(file), most_bytes)
+    except (ValueError, NotImplementedError) as error:
+        cure = "unpack it and give the CSV file inside, or download it again"
+        raise BadSnapshot(source, f"is a zip archive that cannot be unpacked here ({error}): {cure}.") from error
+
+
+def _open_only_csv(source: str, archive: zipfile.ZipFile, most_bytes: int) -> BinaryIO:
     members = [member for member in archive.infolist() if not member.is_dir()]
     names = [member.filename for member in members]
     if "[Content_Types].xml" in names or "mimetype" in names:
         raise BadSnapshot(source, "is an Excel or office document: save its sheet as «CSV UTF-8» and give that file.")
     tables = [m for m in members if m.filename.lower().endswith(".csv") and not m.filename.startswith("__MACOSX")]
     if len(tables) != 1:
-        found = (
-            f"{len(members)} files ({', '.join(names[:5])}{', …' if len(names) > 5 else ''})" if names else "nothing"
+        inside = ", ".join(names[:5]) + (", …" if len(names) > 5 else "")
+        raise BadSnapshot(
+            source, f"is a zip archive without just one CSV file (inside: {inside}): unpack it and give the right file."
         )
-        raise BadSnapshot(source, f"is a zip archive of {found} and not of one CSV file: unpack it and give that file.")
     [table] = tables
     if table.flag_bits & 1:
         raise BadSnapshot(source, "is a zip archive that asks for a password: unpack it and give the CSV file inside.")
-    if table.file_size > MOST_BYTES:
-        raise BadSnapshot(source, f"unpacks to {table.file_size:,} bytes; {MOST_BYTES:,} are the most: split it.")
+    if table.file_size > most_bytes:
+        raise BadSnapshot(source, f"unpacks to {table.file_size:,} bytes; {most_bytes:,} are the most: split it.")
     return cast(BinaryIO, archive.open(table))
 
 

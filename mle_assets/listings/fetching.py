@@ -19,7 +19,7 @@ from typing import BinaryIO
 
 from mle_assets.listings.bad_snapshot import BadSnapshot
 
-IDLE_SECONDS = 60.0
+IDLE_SECONDS = 30.0
 """A server that says nothing for so long is given up."""
 TOTAL_SECONDS = 900.0
 """A download that takes longer is given up, however steadily it trickles."""
@@ -263,7 +263,7 @@ def _unreachable(request: urllib.request.Request, error: Exception, idle_seconds
         case TimeoutError():
             return f"cannot be downloaded (silence for {idle_seconds:g} s): check the network, or try again later."
         case ssl.SSLCertVerificationError():
-            return f"cannot be downloaded ({cause.verify_message} in its certificate): check the address."
+            return f"cannot be downloaded (its certificate is refused: {cause.verify_message}): check the address."
         case ssl.SSLError():
             return f"cannot be downloaded ({request.host} speaks no TLS): check the port, or try http://."
         case http.client.RemoteDisconnected() | ConnectionResetError() | BrokenPipeError():

@@ -32,7 +32,9 @@ def read_parquet(source: str, file: BinaryIO) -> RawTable:
             # Strings that are no UTF-8 would be found only much later, by whoever looks at them.
             batch.validate(full=True)
             table.add(_columns(batch))
-    except (pa.ArrowException, OSError) as error:
+        if table.rows != parquet.metadata.num_rows:
+            raise pa.ArrowInvalid(f"it holds {table.rows} rows and says {parquet.metadata.num_rows}")
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise BadSnapshot(source, _damage(file, error)) from error
     return table
 
