@@ -8,6 +8,7 @@ from uuid import uuid4
 
 import dagster as dg
 import pandas as pd
+from pydantic import Field
 
 
 def replace_file(path: Path, content: bytes) -> None:
@@ -50,7 +51,7 @@ _Kind = TypeVar("_Kind", bound=Artefact)
 class Tables(dg.ConfigurableIOManager):
     """Tables as Parquet files: <folder>/<asset key>.parquet."""
 
-    folder: str
+    folder: str = Field(description="Where tables are kept between steps, each as one Parquet file.")
 
     def handle_output(self, context: dg.OutputContext, obj: pd.DataFrame) -> None:
         """Store a table and show where."""
@@ -72,7 +73,7 @@ class Tables(dg.ConfigurableIOManager):
 class Artefacts(dg.ConfigurableIOManager):
     """Values that write their own files: <folder>/<asset key>/."""
 
-    folder: str
+    folder: str = Field(description="Where models, evaluations and the leaderboard are kept, each in a folder.")
 
     def handle_output(self, context: dg.OutputContext, obj: Artefact) -> None:
         """Have the value write its files and show where."""

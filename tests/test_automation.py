@@ -7,7 +7,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from mle_assets.automation import new_snapshot_sensor, promote_best_model, settled_files
+from mle_assets.automation import look_into, new_snapshot_sensor, promote_best_model
 from tests.conftest import Pipeline
 
 
@@ -81,12 +81,59 @@ def test_a_hidden_file_is_left_alone(name: str, tmp_path: Path) -> None:
     assert requests(tmp_path) == []
 
 
+def skipped(folder: Path) -> str:
+    with dg.build_sensor_context() as context:
+        [reason] = new_snapshot_sensor(str(folder))(context)  # pyright: ignore
+    assert isinstance(reason, dg.SkipReason)
+    return reason.skip_message or ""
+
+
 def test_a_file_that_is_still_being_copied_is_left_for_later(tmp_path: Path) -> None:
     file = aged(tmp_path / "listings.csv", seconds=2)
     now = time.time()
-    assert settled_files(tmp_path, now) == []
-    assert settled_files(tmp_path, now + 60) == [file]
+    assert look_into(tmp_path, now).left_alone == {"listings.csv": "changed a moment ago"}
+    assert list(look_into(tmp_path, now + 60).settled) == [file]
 
 
 def test_a_folder_that_is_not_there_holds_no_snapshot(tmp_path: Path) -> None:
     assert requests(tmp_path / "nothing") == []
+    assert skipped(tmp_path / "nothing") == f"No snapshot lies in {tmp_path}/nothing."
+
+
+@pytest.mark.parametrize(
+    "name", ["a.csv", "a.csv.gz", "A.CSV.GZ", "a.parquet", "a.zip", "a.csv.bz2", "a.csv.xz", "New York.Csv"]
+)
+def test_a_file_is_a_snapshot_by_the_end_of_its_name(name: str, tmp_path: Path) -> None:
+    aged(tmp_path / name)
+    assert len(requests(tmp_path)) == 1
+
+
+@pytest.mark.parametrize("name", ["README.txt", "listings.csv.part", "listings", "csv", "listings.gz", "listings.json"])
+def test_any_other_file_is_left_alone_and_the_reason_to_skip_names_it(name: str, tmp_path: Path) -> None:
+    aged(tmp_path / name)
+    (tmp_path / "old.csv").mkdir()
+    assert requests(tmp_path) == []
+    said = skipped(tmp_path)
+    assert f"{name} (its name ends in none of .csv, .csv.gz, " in said
+    assert "old.csv (no file)" in said
+
+
+def test_a_folder_full_of_other_files_is_told_of_in_one_short_reason(tmp_path: Path) -> None:
+    for number in range(30):
+        aged(tmp_path / f"{number:02}.txt")
+    assert skipped(tmp_path).endswith(" and 20 more.")
+
+
+def test_other_files_do_not_keep_a_snapshot_from_being_trained_on(tmp_path: Path) -> None:
+    aged(tmp_path / "README.txt")
+    aged(tmp_path / "listings.csv")
+    assert len(requests(tmp_path)) == 1
+
+
+def test_a_file_that_is_gone_when_it_is_looked_at_is_left_alone(tmp_path: Path) -> None:
+    # A link to nothing is listed and has no state, as a file that is deleted in between.
+    (tmp_path / "gone.csv").symlink_to(tmp_path / "nothing.csv")
+    aged(tmp_path / "listings.csv")
+    found = look_into(tmp_path, time.time())
+    assert [file.name for file in found.settled] == ["listings.csv"]
+    assert found.left_alone == {"gone.csv": "no longer there, or a link to nothing"}

@@ -2,6 +2,8 @@
 
 import dagster as dg
 import pytest
+from dagster import Field
+from dagster._config import ConfigType
 
 from mle_assets.definitions import defs, make_definitions
 from mle_assets.models.candidates import CANDIDATES
@@ -49,6 +51,30 @@ def test_every_candidate_has_a_model_and_an_evaluation() -> None:
 def test_every_asset_says_what_it_is() -> None:
     for asset in GRAPH.get_all_asset_keys():
         assert GRAPH.get(asset).description, asset
+
+
+def test_every_job_sensor_and_schedule_says_what_it_is() -> None:
+    repository = DEFINITIONS.get_repository_def()
+    jobs = [job for job in repository.get_all_jobs() if job.name != "__ASSET_JOB"]
+    for definition in (*jobs, *repository.sensor_defs, *repository.schedule_defs):
+        assert definition.description, definition.name
+
+
+@pytest.mark.parametrize("job", ["training", "promotion", "train_and_promote"])
+def test_every_field_of_the_config_has_its_description_in_the_launchpad(job: str) -> None:
+    schema = DEFINITIONS.resolve_job_def(job).run_config_schema.config_type
+    described = 0
+    for part in ("ops", "resources"):
+        for name, node in fields(fields(schema)[part].config_type).items():
+            for field, about in fields(fields(node.config_type)["config"].config_type).items():
+                # The default IO manager is Dagster's own, and nothing here uses it.
+                assert about.description or name == "io_manager", (name, field)
+                described += 1
+    assert described > 5
+
+
+def fields(config_type: ConfigType) -> dict[str, Field]:
+    return getattr(config_type, "fields", {})
 
 
 def test_every_check_blocks_what_would_lie_without_it() -> None:

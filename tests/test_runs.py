@@ -26,12 +26,25 @@ def bad_snapshots(snapshot: Path, folder: Path) -> dict[str, tuple[Path, str]]:
     table = pd.read_csv(snapshot, dtype=str)
     zipped = gzip.compress(snapshot.read_bytes())
     folder.mkdir()
+    lines = snapshot.read_bytes().splitlines(keepends=True)
     files = {
         "missing": (b"", ""),
         "no-price": (table.drop(columns="price").to_csv(index=False).encode(), "has no column price"),
         "empty": (b"", "is empty (0 bytes)"),
         "truncated": (zipped[: len(zipped) // 2], "is a gzip file that breaks off"),
         "page": (b"<html><body>Not found</body></html>", "is an HTML or XML page"),
+        "no-boroughs": (
+            table.drop(columns=["neighbourhood_group_cleansed", "price"]).to_csv(index=False).encode(),
+            "is of a city without boroughs, in 100% of its listings",
+        ),
+        "stray-quote": (
+            b"".join([*lines[:9], lines[9].replace(b'"Made-up listing"', b'"Made-up listing'), *lines[10:]]),
+            "is not a whole CSV table (the row in line",
+        ),
+        "cut-in-a-row": (b"".join(lines)[:-60], "is not a whole CSV table (it breaks off in line 2,001"),
+        "semicolons": (table.to_csv(index=False, sep=";").encode(), "has semicolons between its columns"),
+        "json": (table.to_json(orient="records").encode(), "is JSON, not a table"),
+        "gzip-of-gzip": (gzip.compress(zipped), "is a gzip file with a gzip file inside"),
         "another-city": (
             table.assign(neighbourhood_group_cleansed=None).to_csv(index=False).encode(),
             "neighbourhood missing in",
@@ -44,7 +57,22 @@ def bad_snapshots(snapshot: Path, folder: Path) -> dict[str, tuple[Path, str]]:
     return {name: (folder / name, words or "is not there") for name, (_, words) in files.items()}
 
 
-@pytest.mark.parametrize("kind", ["missing", "no-price", "empty", "truncated", "page", "another-city", "no-prices"])
+BAD = [
+    "missing",
+    "no-price",
+    "empty",
+    "truncated",
+    "page",
+    "no-boroughs",
+    "stray-quote",
+    "cut-in-a-row",
+    "semicolons",
+    "json",
+    "gzip-of-gzip",
+]
+
+
+@pytest.mark.parametrize("kind", [*BAD, "another-city", "no-prices"])
 def test_a_bad_snapshot_fails_the_run_in_one_sentence_and_touches_nothing(
     kind: str, pipeline: Pipeline, synthetic_snapshot: Path, tmp_path: Path
 ) -> None:
@@ -59,6 +87,20 @@ def test_a_bad_snapshot_fails_the_run_in_one_sentence_and_touches_nothing(
     assert (pipeline.registry.champion(), pipeline.registry.history()) == before
     kept = {file.name for file in pipeline.assets.rglob("*")} if pipeline.assets.exists() else set[str]()
     assert kept <= {"raw_listings.parquet"}
+
+
+@pytest.mark.parametrize("chosen", ["synthetic", "", None])
+def test_a_runs_config_may_name_the_synthetic_snapshot_or_leave_the_default(
+    chosen: str | None, pipeline: Pipeline
+) -> None:
+    result = pipeline.definitions.resolve_job_def("training").execute_in_process(
+        run_config={"ops": {"raw_listings": {"config": {"snapshot": chosen}}}},
+        instance=pipeline.instance,
+        asset_selection=[dg.AssetKey("raw_listings")],
+    )
+    [event] = result.get_asset_materialization_events()
+    assert event.materialization.metadata["dagster/row_count"].value == 4_000
+    assert event.materialization.metadata["synthetic"].value is True
 
 
 def test_a_check_that_fails_stops_what_is_downstream(

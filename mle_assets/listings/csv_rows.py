@@ -51,6 +51,11 @@ def read_csv(source: str, stream: BinaryIO, most_bytes: int = MOST_BYTES) -> Raw
             begin = rows.line_num + 1
         if block:
             table.add(_columns(read, block))
+        if lines.end_in_a_comma() and header[-1] in read:
+            # Not a field that is empty, as far as anybody can tell: the rest of the file may be what is missing.
+            raise BadSnapshot(
+                source, _damaged(f"it breaks off in line {lines.number:,}, after a comma", "download it again.")
+            )
     except csv.Error as error:
         raise BadSnapshot(source, _no_row(lines, begin, str(error))) from error
     return table
@@ -96,6 +101,10 @@ class _Lines:
     def break_off(self) -> bool:
         """Whether nothing follows the line that was read last, not even the end of that line."""
         return not self._line.endswith((b"\n", b"\r")) and not self._stream.read(1)
+
+    def end_in_a_comma(self) -> bool:
+        """Whether the line that was read last ends in a comma in place of a line end."""
+        return self._line.endswith(b",")
 
     def _too_much(self, size: int) -> str:
         if size > self._most_bytes:

@@ -11,6 +11,7 @@ import dagster as dg
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from pydantic import Field
 
 from mle_assets.artefacts import Artefacts
 from mle_assets.code_version import code_version
@@ -47,10 +48,10 @@ _LIBRARIES = ("dagster", "numpy", "onnx", "onnxruntime", "pandas", "scikit-learn
 class Release(dg.ConfigurableResource[None]):
     """Where models are published, and how much better a challenger has to be."""
 
-    registry_folder: str
-    confidence: float
-    margin: float
-    git_commit: str | None
+    registry_folder: str = Field(description="The registry folder, which the API is given as well.")
+    confidence: float = Field(description="How sure the gate must be that a challenger is better, from 0.5 to below 1.")
+    margin: float = Field(description="By how much log loss a challenger must be better, at least.")
+    git_commit: str | None = Field(description="The commit that the manifest of a published model names.")
 
     def registry(self) -> Registry:
         """The registry folder."""

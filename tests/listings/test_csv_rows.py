@@ -147,6 +147,13 @@ def test_a_file_that_breaks_off_in_a_row_is_refused(end: str, words: str) -> Non
     assert f"is not a whole CSV table ({words}" in refusal(f"{HEADER}\n{ROW}\n{end}")
 
 
+def test_a_file_that_breaks_off_after_its_last_comma_is_refused_where_a_needed_field_is_lost() -> None:
+    cut = f"{HEADER}\n{ROW}\n{ROW.rpartition(',' + chr(34))[0]},"
+    assert "is not a whole CSV table (it breaks off in line 3, after a comma)" in refusal(cut)
+    assert len(rows_of(cut + "\n")) == 2
+    assert len(rows_of(f"{HEADER},license\n{ROW},\n{ROW},")) == 2
+
+
 def test_a_file_that_breaks_off_in_the_middle_of_a_letter_is_refused() -> None:
     assert "it breaks off in line 2, in the middle of a letter" in refusal(f"{HEADER}\n7,é".encode()[:-1])
 
