@@ -15,7 +15,8 @@ from mle_assets.failures import failing_on
 from mle_assets.listings import synthetic
 from mle_assets.listings.bad_snapshot import BadSnapshot, without_password
 from mle_assets.listings.content import read_table
-from mle_assets.listings.fetching import IDLE_SECONDS, TOTAL_SECONDS, fetched
+from mle_assets.listings.downloading import IDLE_SECONDS, TOTAL_SECONDS
+from mle_assets.listings.fetching import fetched
 
 
 @dataclass(frozen=True)
