@@ -15,6 +15,7 @@ from mle_assets.automation import (
 from mle_assets.evaluation.evaluation import evaluation_asset
 from mle_assets.evaluation.leaderboard import leader_beats_the_majority_class, leaderboard
 from mle_assets.listings.cleaning import enough_listings_are_kept, listings, listings_follow_their_schema
+from mle_assets.listings.plausibility import the_listings_are_plausible
 from mle_assets.listings.snapshot import raw_listings
 from mle_assets.listings.split import the_halves_can_be_used, train_and_test_listings
 from mle_assets.models.candidates import CANDIDATES, families
@@ -39,6 +40,7 @@ def make_definitions(settings: Settings) -> dg.Definitions:
         asset_checks=[
             listings_follow_their_schema,
             enough_listings_are_kept,
+            the_listings_are_plausible,
             the_halves_can_be_used,
             leader_beats_the_majority_class,
         ],

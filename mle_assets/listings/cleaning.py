@@ -1,6 +1,5 @@
 """«listings»: raw text in, typed listings and their price category out; every dropped row under its reason."""
 
-import json
 from dataclasses import dataclass
 
 import dagster as dg
@@ -13,20 +12,18 @@ from mle_assets.artefacts import content_version
 from mle_assets.code_version import code_version
 from mle_assets.failures import failing_on
 from mle_assets.listings.bad_snapshot import BadSnapshot
+from mle_assets.listings.parsing import (
+    AMENITY_WORDS,
+    amenity_flags,
+    is_ambiguous_price,
+    parse_bathrooms,
+    parse_integer,
+    parse_number,
+    parse_price,
+    was_a_float,
+)
 from mle_assets.listings.snapshot import sample_table, source_of
 from model_registry.listing import CATEGORIES, Neighbourhood, RoomType, bounds
-
-AMENITY_WORDS = {
-    "tv": "TV",
-    "elevator": "Elevator",
-    "internet": "Internet",
-    "air_conditioning": "Air conditioning",
-    "kitchen": "Kitchen",
-    "heating": "Heating",
-    "wifi": "Wifi",
-    "breakfast": "Breakfast",
-}
-"""Each flag, and the word that some amenity contains where it is true (upper and lower case matter)."""
 
 CATEGORY_LIMITS = (90.0, 180.0, 400.0)
 """Dollars a night: up to and including each are Low, Mid and High, above the last is Lux."""
@@ -38,7 +35,6 @@ LEAST_SHARE_KEPT = 0.25
 
 _INTEGERS = ("id", "accommodates", "bedrooms", "beds")
 _NUMBERS = (*_INTEGERS, "bathrooms", "latitude", "longitude")
-_HALF_BATHS = ("Half-bath", "Shared half-bath", "Private half-bath")
 _LIMITS = bounds()
 
 
@@ -54,24 +50,28 @@ class Cleaned:
 def clean(raw: pd.DataFrame, source: str) -> Cleaned:
     """The listings a model can learn from, in the order of the snapshot, with a new index.
 
-    Takes the columns of RAW_COLUMNS as text. A row is counted under the first reason that applies.
+    Takes the columns of RAW_COLUMNS as text; an empty text is a missing one. A row is counted under the first
+    reason that applies; of rows with the same id, the first that nothing else is wrong with is kept.
     Raises BadSnapshot where no row survives.
     """
-    columns = {name: pd.to_numeric(raw[name], errors="coerce") for name in _NUMBERS if name != "bathrooms"}
+    raw = raw.mask(raw == "")
+    columns = {name: parse_integer(raw[name]) for name in _INTEGERS}
+    columns |= {name: parse_number(raw[name]) for name in ("latitude", "longitude")}
     columns["bathrooms"] = parse_bathrooms(raw["bathrooms_text"], raw["bathrooms"])
     price = parse_price(raw["price"])
     reasons = {
-        "price missing": raw["price"].isna(),
-        "price unreadable": price.isna(),
-        f"price not above ${LOWEST_PRICE:g}": ~(price > LOWEST_PRICE),
-        **_numeric_reasons(columns),
+        **_price_reasons(raw["price"], price),
+        **_numeric_reasons(raw, columns),
         **_vocabulary_reasons("room_type", raw["room_type"], list(RoomType)),
         **_vocabulary_reasons("neighbourhood", raw["neighbourhood_group_cleansed"], list(Neighbourhood)),
-        "id seen before": raw["id"].duplicated(),
     }
     keep, dropped = _funnel(len(raw), reasons)
     if not keep.any():
-        raise BadSnapshot(source, _nothing_left(len(raw), dropped))
+        raise BadSnapshot(source, _nothing_left(len(raw), reasons))
+    again = columns["id"][keep].duplicated()
+    if again.any():
+        dropped["id seen before"] = int(again.sum())
+        keep[np.flatnonzero(keep)[again]] = False
     kept = {name: values[keep] for name, values in columns.items()}
     listings = pd.DataFrame(
         {
@@ -87,55 +87,44 @@ def clean(raw: pd.DataFrame, source: str) -> Cleaned:
     return Cleaned(listings, len(raw), dropped)
 
 
-def parse_price(text: pd.Series) -> pd.Series:
-    """Dollars as float64: "$1,234.00" is 1234.0; missing and unreadable ones are NaN."""
-    plain = text.str.fullmatch(r"\$?\d{1,3}(,\d{3})*(\.\d+)?|\$?\d+(\.\d+)?").fillna(False)
-    digits = text.where(plain).str.replace(r"[$,]", "", regex=True)
-    return pd.to_numeric(digits, errors="coerce").astype("float64")
-
-
 def categorise(price: NDArray[np.float64]) -> NDArray[np.int64]:
     """The category code of each price: 0 Low, 1 Mid, 2 High, 3 Lux."""
     return np.digitize(price, CATEGORY_LIMITS, right=True).astype(np.int64)
 
 
-def parse_bathrooms(text: pd.Series, number: pd.Series) -> pd.Series:
-    """Bathrooms as float64: the leading number of the text, 0.5 for a half-bath, else the numeric column."""
-    leading = pd.to_numeric(text.str.extract(r"^\s*(\d+(?:\.\d+)?)", expand=False), errors="coerce").astype("float64")
-    halves = leading.mask(text.isin(_HALF_BATHS), 0.5)
-    return halves.where(text.notna(), pd.to_numeric(number, errors="coerce").astype("float64"))
-
-
-def amenity_flags(amenities: pd.Series) -> dict[str, pd.Series]:
-    """For each flag of AMENITY_WORDS: whether some amenity in the JSON list contains its word."""
-    escaped = amenities.str.contains(r"\\u00[2-7]", regex=True).fillna(False)
-    # Only an escaped ASCII letter could hide a word from a search in the JSON text itself.
-    text = amenities.mask(escaped, amenities[escaped].map(_unescape)) if escaped.any() else amenities
+def _price_reasons(text: pd.Series, price: pd.Series) -> dict[str, pd.Series]:
+    missing, ambiguous = text.isna(), is_ambiguous_price(text)
     return {
-        flag: text.str.contains(word, regex=False).fillna(False).astype(bool) for flag, word in AMENITY_WORDS.items()
+        "price missing": missing,
+        "price ambiguous (three digits after the point)": ambiguous,
+        "price unreadable": price.isna() & ~missing & ~ambiguous,
+        f"price not above ${LOWEST_PRICE:g}": price <= LOWEST_PRICE,
     }
 
 
-def _unescape(amenities: str) -> str:
-    try:
-        return json.dumps(json.loads(amenities), ensure_ascii=False)
-    except json.JSONDecodeError:
-        return amenities
-
-
-def _numeric_reasons(columns: dict[str, pd.Series]) -> dict[str, pd.Series]:
+def _numeric_reasons(raw: pd.DataFrame, columns: dict[str, pd.Series]) -> dict[str, pd.Series]:
+    # The bathrooms stand in two columns, of which the numeric one counts where the text is missing.
+    texts = {name: raw[name] for name in _NUMBERS} | {"bathrooms": raw["bathrooms_text"].fillna(raw["bathrooms"])}
     reasons: dict[str, pd.Series] = {}
     for name in ("bedrooms", "beds", "bathrooms", "accommodates", "latitude", "longitude", "id"):
-        values, (low, high) = columns[name], _LIMITS[name]
-        step = 1.0 if name in _INTEGERS else 0.5 if name == "bathrooms" else None
-        reasons[f"{name} missing"] = values.isna()
-        outside = ~values.between(low, high)
-        reasons[f"{name} not possible"] = outside if step is None else outside | (values % step != 0)
+        text, values, (low, high) = texts[name], columns[name], _LIMITS[name]
+        reasons[f"{name} missing"] = text.isna()
+        possible = values.between(low, high).fillna(value=False)
+        if name == "bathrooms":
+            possible &= values % 0.5 == 0
+        judged = text.notna()
+        if name == "id":
+            reasons["id damaged by floating point"] = damaged = was_a_float(text)
+            judged &= ~damaged
+        number = values.notna() | parse_number(text).notna()
+        reasons[f"{name} unreadable"] = judged & ~number
+        reasons[f"{name} not possible"] = judged & number & ~possible
     return reasons
 
 
 def _vocabulary_reasons(name: str, values: pd.Series, known: list[str]) -> dict[str, pd.Series]:
-    return {f"{name} missing": values.isna(), f"{name} unknown": ~values.isin(known)}
+    missing = values.isna()
+    return {f"{name} missing": missing, f"{name} unknown": ~values.isin(known) & ~missing}
 
 
 def _funnel(rows: int, reasons: dict[str, pd.Series]) -> tuple[NDArray[np.bool_], dict[str, int]]:
@@ -148,10 +137,30 @@ def _funnel(rows: int, reasons: dict[str, pd.Series]) -> tuple[NDArray[np.bool_]
     return keep, dropped
 
 
-def _nothing_left(rows: int, dropped: dict[str, int]) -> str:
-    reason, count = max(dropped.items(), key=lambda item: item[1])
-    hint = "New York's boroughs are needed" if reason.startswith("neighbourhood") else "another snapshot is needed"
-    return f"keeps none of its {rows:,} listings: {reason} in {count / rows:.0%} of them; {hint}."
+def _nothing_left(rows: int, reasons: dict[str, pd.Series]) -> str:
+    # Shares are of all rows: what an earlier reason took does not count less for a later one.
+    faulty = {column: np.zeros(rows, dtype=bool) for column in (reason.split()[0] for reason in reasons)}
+    for reason, applies in reasons.items():
+        faulty[reason.split()[0]] |= applies.to_numpy(dtype=bool)
+    shares = {column: float(rows_of_it.mean()) for column, rows_of_it in faulty.items()}
+    # A column that refuses every row is a cause by itself, and another city has no boroughs whatever else it lacks.
+    causes = [column for column in sorted(shares, key=lambda name: name != "neighbourhood") if shares[column] == 1]
+    causes = causes or sorted(shares, key=lambda name: -shares[name])[:3]
+    told = [
+        f"{reason} in {share_of(int(applies.sum()), rows)} of them"
+        for column in causes
+        for reason, applies in reasons.items()
+        if reason.split()[0] == column and applies.any()
+    ]
+    needed = "New York's boroughs are" if causes[0] == "neighbourhood" else "another snapshot is"
+    return f"keeps none of its {rows:,} listings: {', '.join(told)}; {needed} needed."
+
+
+def share_of(part: int, whole: int) -> str:
+    """A share in percent to one decimal; only all is 100%, and only none is 0%."""
+    if part in (0, whole):
+        return "100%" if part else "0%"
+    return f"{min(max(100 * part / whole, 0.1), 99.9):.1f}%"
 
 
 SCHEMA = pa.DataFrameSchema(
@@ -210,14 +219,31 @@ def listings_follow_their_schema(listings: pd.DataFrame) -> dg.AssetCheckResult:
         SCHEMA.validate(listings, lazy=True)
     except pa.errors.SchemaErrors as errors:
         cases = errors.failure_cases.head(20).astype(str).to_dict("records")
-        return dg.AssetCheckResult(passed=False, metadata={"failures": len(errors.failure_cases), "first": cases})
-    return dg.AssetCheckResult(passed=True, metadata={"failures": 0, "rows": len(listings)})
+        found, first = len(errors.failure_cases), cases[0]
+        return dg.AssetCheckResult(
+            passed=False,
+            metadata={"failures": found, "most": 0, "first": cases},
+            description=f"{found:,} values of the listings break their schema, 0 may: the first is "
+            f"{first['failure_case']} in {first['column']} ({first['check']}).",
+        )
+    return dg.AssetCheckResult(passed=True, metadata={"failures": 0, "most": 0, "rows": len(listings)})
 
 
 @dg.asset_check(asset=listings, additional_ins={"raw_listings": dg.AssetIn()}, blocking=True)
 def enough_listings_are_kept(listings: pd.DataFrame, raw_listings: pd.DataFrame) -> dg.AssetCheckResult:
     """At least LEAST_SHARE_KEPT of the snapshot's rows survive cleaning."""
-    share = len(listings) / len(raw_listings)
+    kept, rows = len(listings), len(raw_listings)
+    share = kept / rows
     return dg.AssetCheckResult(
-        passed=share >= LEAST_SHARE_KEPT, metadata={"share_kept": share, "least": LEAST_SHARE_KEPT}
+        passed=share >= LEAST_SHARE_KEPT,
+        metadata={"share_kept": share, "least": LEAST_SHARE_KEPT},
+        description=None if share >= LEAST_SHARE_KEPT else _too_few(kept, rows, raw_listings),
+    )
+
+
+def _too_few(kept: int, rows: int, raw: pd.DataFrame) -> str:
+    reason, count = max(clean(raw, "raw_listings").dropped.items(), key=lambda item: item[1])
+    return (
+        f"{kept:,} of the snapshot's {rows:,} listings ({share_of(kept, rows)}) are kept, at least "
+        f"{LEAST_SHARE_KEPT:.0%} must be: most were dropped as «{reason}» ({share_of(count, rows)})."
     )

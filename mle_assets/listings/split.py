@@ -64,11 +64,14 @@ def the_halves_can_be_used(train_listings: pd.DataFrame, test_listings: pd.DataF
     for name, half in {"train_listings": train_listings, "test_listings": test_listings}.items():
         counts = half["price_category"].value_counts()
         present = {category: int(counts.get(code, 0)) for code, category in enumerate(CATEGORIES)}
+        rarest = min(present, key=lambda category: present[category])
+        fault = f"{name} holds 0 listings of the category {rarest}, at least 1 is needed: use a larger snapshot."
         yield dg.AssetCheckResult(
             asset_key=name,
             check_name="every_category_is_present",
-            passed=min(present.values()) > 0,
-            metadata={"fewest": min(present.values()), "least": 1, "listings": present},
+            passed=present[rarest] > 0,
+            metadata={"fewest": present[rarest], "least": 1, "listings": present},
+            description=None if present[rarest] else fault,
         )
     shared = int(test_listings["id"].isin(train_listings["id"]).sum())
     yield dg.AssetCheckResult(
@@ -76,4 +79,5 @@ def the_halves_can_be_used(train_listings: pd.DataFrame, test_listings: pd.DataF
         check_name="halves_are_disjoint",
         passed=shared == 0,
         metadata={"ids_in_both": shared, "most": 0},
+        description=f"{shared:,} ids are in train_listings and in test_listings, 0 may be." if shared else None,
     )

@@ -1,14 +1,12 @@
 """Raw text in, typed listings out, on literal rows."""
 
-import json
+from pathlib import Path
 
 import pandas as pd
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from mle_assets.listings.bad_snapshot import BadSnapshot
-from mle_assets.listings.cleaning import SCHEMA, amenity_flags, categorise, clean, parse_bathrooms, parse_price
+from mle_assets.listings.cleaning import SCHEMA, categorise, clean, share_of
 from mle_assets.listings.columns import RAW_COLUMNS
 from mle_assets.listings.snapshot import read_snapshot
 
@@ -37,86 +35,12 @@ def raw(*rows: dict[str, object]) -> pd.DataFrame:
     )
 
 
-def text(*values: str | None) -> pd.Series:
-    return pd.Series(values, dtype="str")
-
-
-@pytest.mark.parametrize(
-    ("price", "dollars"),
-    [
-        ("$75.00", 75.0),
-        ("$1,234.00", 1234.0),
-        ("$12,345.00", 12345.0),
-        ("$1,234,567.00", 1234567.0),
-        ("$0.00", 0.0),
-        ("75", 75.0),
-        ("75.5", 75.5),
-        ("$1234.00", 1234.0),
-    ],
-)
-def test_a_price_is_read_with_its_thousands(price: str, dollars: float) -> None:
-    assert parse_price(text(price)).tolist() == [dollars]
-
-
-@pytest.mark.parametrize("price", [None, "", "free", "$", "$1,23.00", "€75.00", "$75.00 a night", "-5", "nan", "1e3"])
-def test_a_price_that_cannot_be_read_is_missing(price: str | None) -> None:
-    assert parse_price(text(price)).isna().all()
-
-
-@given(st.integers(0, 10**9), st.integers(0, 99))
-def test_every_price_airbnb_writes_is_read_back(dollars: int, cents: int) -> None:
-    assert parse_price(text(f"${dollars:,}.{cents:02}"))[0] == pytest.approx(dollars + cents / 100)
-
-
 @pytest.mark.parametrize(
     ("dollars", "code"),
     [(10.01, 0), (90, 0), (90.01, 1), (180, 1), (180.01, 2), (400, 2), (400.01, 3), (99999, 3)],
 )
 def test_a_category_includes_its_upper_limit(dollars: float, code: int) -> None:
     assert categorise(pd.Series([dollars]).to_numpy()).tolist() == [code]
-
-
-@pytest.mark.parametrize(
-    ("words", "number", "bathrooms"),
-    [
-        ("1 bath", None, 1.0),
-        ("1.5 shared baths", None, 1.5),
-        ("0 baths", None, 0.0),
-        ("Half-bath", None, 0.5),
-        ("Shared half-bath", None, 0.5),
-        ("Private half-bath", None, 0.5),
-        ("2 baths", "7.0", 2.0),
-        (None, "2.5", 2.5),
-    ],
-)
-def test_bathrooms_are_the_leading_number_else_the_numeric_column(
-    words: str | None, number: str | None, bathrooms: float
-) -> None:
-    assert parse_bathrooms(text(words), text(number)).tolist() == [bathrooms]
-
-
-@pytest.mark.parametrize(("words", "number"), [(None, None), ("a tub", None), ("a tub", "1.0")])
-def test_bathrooms_that_cannot_be_read_are_missing(words: str | None, number: str | None) -> None:
-    assert parse_bathrooms(text(words), text(number)).isna().all()
-
-
-def test_a_flag_is_true_where_some_amenity_contains_its_word() -> None:
-    flags = amenity_flags(text('["55\\" HDTV with Netflix", "Elevator in building"]', '["tv", "Wifi"]', "[]", None))
-    assert flags["tv"].tolist() == [True, False, False, False]
-    assert flags["elevator"].tolist() == [True, False, False, False]
-    assert flags["wifi"].tolist() == [False, True, False, False]
-
-
-def test_a_word_written_with_unicode_escapes_is_found() -> None:
-    flags = amenity_flags(text('["\\u0054V"]', '["Caf\\u00e9"]', '["\\u0054V'))
-    assert flags["tv"].tolist() == [True, False, False]
-
-
-@given(st.lists(st.sampled_from(["TV", "HDTV", "Tv", "Elevator", "Internet \u2013 fast", "Wifi", 'a "b" c', "Küche"])))
-def test_flags_equal_a_search_in_the_parsed_amenities(amenities: list[str]) -> None:
-    flags = amenity_flags(text(json.dumps(amenities)))
-    for flag, word in {"tv": "TV", "elevator": "Elevator", "internet": "Internet", "wifi": "Wifi"}.items():
-        assert flags[flag].tolist() == [any(word in amenity for amenity in amenities)]
 
 
 def test_a_clean_row_is_typed() -> None:
@@ -149,23 +73,47 @@ def test_a_clean_row_is_typed() -> None:
     ("change", "reason"),
     [
         ({"price": None}, "price missing"),
+        ({"price": ""}, "price missing"),
         ({"price": "ask me"}, "price unreadable"),
+        ({"price": "$1.234,00"}, "price unreadable"),
+        ({"price": "$75.000"}, "price ambiguous (three digits after the point)"),
         ({"price": "$0.00"}, "price not above $10"),
         ({"price": "$10.00"}, "price not above $10"),
         ({"bedrooms": None}, "bedrooms missing"),
+        ({"bedrooms": "two"}, "bedrooms unreadable"),
         ({"bedrooms": "1.5"}, "bedrooms not possible"),
         ({"beds": None}, "beds missing"),
         ({"beds": "-1"}, "beds not possible"),
         ({"bathrooms_text": None}, "bathrooms missing"),
+        ({"bathrooms_text": "a tub"}, "bathrooms unreadable"),
+        ({"bathrooms_text": "1,5 baths"}, "bathrooms unreadable"),
+        ({"bathrooms_text": None, "bathrooms": "two"}, "bathrooms unreadable"),
         ({"bathrooms_text": "1.3 baths"}, "bathrooms not possible"),
         ({"accommodates": "0"}, "accommodates not possible"),
         ({"latitude": None}, "latitude missing"),
+        ({"latitude": "40,68494"}, "latitude unreadable"),
+        ({"latitude": "inf"}, "latitude unreadable"),
         ({"longitude": "-200"}, "longitude not possible"),
         ({"room_type": None}, "room_type missing"),
         ({"room_type": "Tree house"}, "room_type unknown"),
         ({"neighbourhood_group_cleansed": None}, "neighbourhood missing"),
         ({"neighbourhood_group_cleansed": "Hoboken"}, "neighbourhood unknown"),
+        ({"id": None}, "id missing"),
+        ({"id": "none"}, "id unreadable"),
+        ({"id": "1,234"}, "id unreadable"),
+        ({"id": " 1234"}, "id unreadable"),
+        ({"id": "+1234"}, "id unreadable"),
+        ({"id": "-5"}, "id not possible"),
+        ({"id": "3831.5"}, "id not possible"),
+        ({"id": "9223372036854775808"}, "id not possible"),
+        ({"id": "1.2E+17"}, "id damaged by floating point"),
+        ({"id": "1,2E+17"}, "id damaged by floating point"),
+        ({"id": "1.2e+17"}, "id damaged by floating point"),
+        ({"id": "120000000000000000.0"}, "id damaged by floating point"),
+        ({"id": "9007199254740992.0"}, "id damaged by floating point"),
         ({"id": "0"}, "id seen before"),
+        ({"id": "0.0"}, "id seen before"),
+        ({"id": "00"}, "id seen before"),
     ],
 )
 def test_a_dropped_row_is_counted_under_its_reason(change: dict[str, object], reason: str) -> None:
@@ -175,6 +123,32 @@ def test_a_dropped_row_is_counted_under_its_reason(change: dict[str, object], re
 
 def test_a_row_is_counted_once_under_the_first_reason() -> None:
     cleaned = clean(raw({}, {"price": None, "beds": None}), "listings.csv")
+    assert cleaned.dropped == {"price missing": 1}
+
+
+def test_one_unreadable_id_leaves_the_others_as_they_are() -> None:
+    long = [str(10**17 + 3 * n) for n in range(100)]
+    cleaned = clean(raw(*({"id": digits} for digits in long), {"id": "unknown"}, {"id": None}), "listings.csv")
+    assert cleaned.listings["id"].tolist() == [int(digits) for digits in long]
+    assert cleaned.dropped == {"id missing": 1, "id unreadable": 1}
+
+
+@pytest.mark.parametrize("column", ["accommodates", "bedrooms", "beds"])
+def test_one_unreadable_number_leaves_the_others_as_they_are(column: str) -> None:
+    cleaned = clean(raw({column: "7"}, {column: "7.0"}, {column: "some"}, {column: None}), "listings.csv")
+    assert cleaned.listings[column].tolist() == [7, 7]
+    assert cleaned.dropped == {f"{column} missing": 1, f"{column} unreadable": 1}
+
+
+def test_of_two_rows_with_the_same_id_the_first_is_kept() -> None:
+    cleaned = clean(raw({"id": "3831"}, {"id": "3831.0", "beds": "9"}), "listings.csv")
+    assert cleaned.listings["beds"].tolist() == [3]
+    assert cleaned.dropped == {"id seen before": 1}
+
+
+def test_a_row_that_was_dropped_does_not_count_as_the_first_with_its_id() -> None:
+    cleaned = clean(raw({"id": "3831", "price": None}, {"id": "3831", "beds": "9"}), "listings.csv")
+    assert cleaned.listings["beds"].tolist() == [9]
     assert cleaned.dropped == {"price missing": 1}
 
 
@@ -196,17 +170,77 @@ def test_cleaning_leaves_the_raw_table_as_it_was(synthetic_raw: pd.DataFrame) ->
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"price": None}, "The snapshot paris.csv keeps none of its 2 listings: price missing in 100% of them"),
+        ({"price": None}, "price missing in 100% of them; another snapshot is needed."),
+        ({"price": "$75.000"}, "price ambiguous (three digits after the point) in 100% of them; another snapshot"),
+        ({"bedrooms": None}, "bedrooms missing in 100% of them; another snapshot is needed."),
+        ({"bathrooms_text": None}, "bathrooms missing in 100% of them; another snapshot is needed."),
+        ({"id": "1.2E+17"}, "id damaged by floating point in 100% of them; another snapshot is needed."),
+        ({"latitude": "40,7"}, "latitude unreadable in 100% of them; another snapshot is needed."),
         (
             {"neighbourhood_group_cleansed": None},
-            "neighbourhood missing in 100% of them; New York's boroughs are needed",
+            "neighbourhood missing in 100% of them; New York's boroughs are needed.",
+        ),
+        (
+            {"neighbourhood_group_cleansed": "Ward A"},
+            "neighbourhood unknown in 100% of them; New York's boroughs are needed.",
+        ),
+        (
+            {"neighbourhood_group_cleansed": None, "price": None},
+            "neighbourhood missing in 100% of them, price missing in 100% of them; New York's boroughs are needed.",
         ),
     ],
 )
 def test_a_snapshot_of_which_nothing_survives_is_refused_in_words(change: dict[str, object], sentence: str) -> None:
     with pytest.raises(BadSnapshot) as refusal:
         clean(raw(change, change), "paris.csv")
-    assert sentence in str(refusal.value)
+    assert str(refusal.value).startswith(f"The snapshot paris.csv keeps none of its 2 listings: {sentence}")
+
+
+def test_a_city_without_boroughs_is_told_so_first(jersey_city: Path) -> None:
+    with pytest.raises(BadSnapshot) as refusal:
+        clean(read_snapshot(str(jersey_city)).listings, "jersey-city.csv.gz")
+    assert str(refusal.value) == (
+        "The snapshot jersey-city.csv.gz keeps none of its 1,829 listings: neighbourhood missing in 100% of them; "
+        "New York's boroughs are needed."
+    )
+
+
+def test_new_yorks_snapshot_keeps_what_it_always_kept(real_snapshot: Path) -> None:
+    cleaned = clean(read_snapshot(str(real_snapshot)).listings, "new-york.csv.gz")
+    assert cleaned.dropped == {"price not above $10": 16}
+    assert cleaned.listings["price_category"].value_counts().sort_index().tolist() == [12_815, 10_868, 6_658, 1_484]
+
+
+NO_BOROUGH: dict[str, object] = {"neighbourhood_group_cleansed": None}
+
+
+@pytest.mark.parametrize(
+    ("rows", "sentence"),
+    [
+        # What was dropped before the boroughs are looked at does not lessen their share.
+        ([NO_BOROUGH | {"price": None}, NO_BOROUGH], "neighbourhood missing in 100% of them; New York's boroughs"),
+        (
+            [NO_BOROUGH, {"neighbourhood_group_cleansed": "Ward A"}],
+            "neighbourhood missing in 50.0% of them, neighbourhood unknown in 50.0% of them; New York's boroughs",
+        ),
+        (
+            [{"price": None, "beds": None}, {"price": None}, {"beds": None}, {"price": None, "id": "x"}],
+            "price missing in 75.0% of them, beds missing in 50.0% of them, id unreadable in 25.0% of them; another",
+        ),
+    ],
+)
+def test_the_shares_in_a_refusal_are_shares_of_all_rows(rows: list[dict[str, object]], sentence: str) -> None:
+    with pytest.raises(BadSnapshot, match="keeps none of its") as refusal:
+        clean(raw(*rows), "paris.csv")
+    assert f"listings: {sentence}" in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("part", "whole", "words"),
+    [(0, 9, "0%"), (1, 100_000, "0.1%"), (1, 3, "33.3%"), (99_999, 100_000, "99.9%"), (9, 9, "100%")],
+)
+def test_only_all_is_a_hundred_percent_and_only_none_is_nought(part: int, whole: int, words: str) -> None:
+    assert share_of(part, whole) == words
 
 
 @pytest.fixture(scope="module")

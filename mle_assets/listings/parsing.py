@@ -1,0 +1,120 @@
+"""From the text of the raw columns to values: each read by itself, exactly, or not at all.
+
+Digits are 0 to 9 alone: a \\d would take those of other scripts as well.
+"""
+
+import json
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+AMENITY_WORDS = {
+    "tv": "TV",
+    "elevator": "Elevator",
+    "internet": "Internet",
+    "air_conditioning": "Air conditioning",
+    "kitchen": "Kitchen",
+    "heating": "Heating",
+    "wifi": "Wifi",
+    "breakfast": "Breakfast",
+}
+"""Each flag, and the word that some amenity contains where it is true (upper and lower case matter)."""
+
+_HALF_BATHS = ("Half-bath", "Shared half-bath", "Private half-bath")
+_LARGEST = str(2**63 - 1)
+_FLOATS_ARE_EXACT_BELOW = 2**53
+
+
+def parse_integer(text: pd.Series) -> pd.Series:
+    """Whole numbers as Int64: "3", "03" and "3.0" are 3; anything else, or one beyond 64 bits, is missing.
+
+    Never by way of a float, which would change every long id of a column that has one unreadable value.
+    """
+    strings = pa.array(text)
+    digits = pc.if_else(pc.ends_with(strings, ".0"), pc.utf8_slice_codeunits(strings, 0, -2), strings)
+    # Numbers of equally many digits are in the order of their texts.
+    fits = pc.or_(pc.less(pc.utf8_length(digits), len(_LARGEST)), pc.less_equal(digits, _LARGEST))
+    whole = pc.and_(fits, pc.match_substring_regex(digits, r"^[0-9]{1,19}$"))
+    numbers = pc.cast(pc.if_else(whole, digits, None), pa.int64())
+    return numbers.to_pandas(types_mapper={pa.int64(): pd.Int64Dtype()}.get).set_axis(text.index)
+
+
+def parse_number(text: pd.Series) -> pd.Series:
+    """Numbers with a decimal point as float64, each the nearest one; anything else is NaN, "inf" and "nan" too."""
+    strings = pa.array(text)
+    # Bounded in length, so that none is too large for a float.
+    plain = pc.match_substring_regex(strings, r"^-?[0-9]{1,20}(\.[0-9]{0,40})?([eE][+-]?[0-9]{1,2})?$")
+    return pc.cast(pc.if_else(plain, strings, None), pa.float64()).to_pandas().set_axis(text.index).astype("float64")
+
+
+def was_a_float(text: pd.Series) -> pd.Series:
+    """Where a whole number was stored as a floating-point one that has lost digits: "1.2E+17", or 2^53 and above."""
+    strings = pa.array(text)
+    scientific = pc.match_substring_regex(strings, r"^-?[0-9]+([.,][0-9]+)?[eE][+-]?[0-9]+$")
+    pointed = _mask(pc.match_substring_regex(strings, r"^[0-9]{16,}\.0$"), text)
+    exact = (parse_integer(text.where(pointed)) < _FLOATS_ARE_EXACT_BELOW).fillna(value=False).astype(bool)
+    return _mask(scientific, text) | (pointed & ~exact)
+
+
+def parse_price(text: pd.Series) -> pd.Series:
+    """Dollars as float64: "$1,234.00" is 1234.0; missing, unreadable and ambiguous ones are NaN."""
+    strings = pa.array(text)
+    plain = pc.match_substring_regex(strings, r"^\$?([0-9]{1,20}|[1-9][0-9]{0,2}(,[0-9]{3}){1,6})(\.[0-9]{1,40})?$")
+    clear = pc.and_(plain, pc.invert(_three_decimals(strings)))
+    digits = pc.replace_substring_regex(pc.if_else(clear, strings, None), r"[$,]", "")
+    return pc.cast(digits, pa.float64()).to_pandas().set_axis(text.index).astype("float64")
+
+
+def is_ambiguous_price(text: pd.Series) -> pd.Series:
+    """Where a point stands before exactly three digits: "$75.000" is 75 dollars to some and 75,000 to others."""
+    return _mask(_three_decimals(pa.array(text)), text)
+
+
+def _three_decimals(strings: pa.ChunkedArray) -> pa.ChunkedArray:
+    return pc.match_substring_regex(strings, r"^\$?[0-9,]+\.[0-9]{3}$")
+
+
+def parse_bathrooms(text: pd.Series, number: pd.Series) -> pd.Series:
+    """Bathrooms as float64: the leading number of the text, 0.5 for a half-bath, else the numeric column.
+
+    A word must follow the number: "1,5 baths" and "1/2 bath" are not 1.
+    """
+    leading = pc.replace_substring_regex(pa.array(text), r"^\s*([0-9]+(\.[0-9]+)?)(\s+[A-Za-z].*)?$", r"\1")
+    halves = parse_number(leading.to_pandas().set_axis(text.index).astype("str")).mask(text.isin(_HALF_BATHS), 0.5)
+    return halves.where(text.notna(), parse_number(number))
+
+
+def amenity_flags(amenities: pd.Series) -> dict[str, pd.Series]:
+    """For each flag of AMENITY_WORDS: whether some amenity in the JSON list contains its word."""
+    escaped = amenities.str.contains(r"\\u00[2-7]", regex=True).fillna(False)
+    # Only an escaped ASCII letter could hide a word from a search in the JSON text itself.
+    text = amenities.mask(escaped, amenities[escaped].map(_unescape)) if escaped.any() else amenities
+    return {
+        flag: text.str.contains(word, regex=False).fillna(False).astype(bool) for flag, word in AMENITY_WORDS.items()
+    }
+
+
+def is_json_list(amenities: pd.Series) -> pd.Series:
+    """Where the text is a JSON list of nothing but strings, be it empty."""
+    string = r'"(?:[^"\\]|\\.)*"'
+    return _mask(
+        pc.match_substring_regex(pa.array(amenities), rf"^\s*\[\s*(?:{string}(?:\s*,\s*{string})*)?\s*\]\s*$"),
+        amenities,
+    )
+
+
+def is_empty_list(amenities: pd.Series) -> pd.Series:
+    """Where the text is a JSON list of nothing."""
+    return _mask(pc.match_substring_regex(pa.array(amenities), r"^\s*\[\s*\]\s*$"), amenities)
+
+
+def _unescape(amenities: str) -> str:
+    try:
+        return json.dumps(json.loads(amenities), ensure_ascii=False)
+    except json.JSONDecodeError:
+        return amenities
+
+
+def _mask(matches: pa.ChunkedArray, like: pd.Series) -> pd.Series:
+    return pc.fill_null(matches, fill_value=False).to_pandas().set_axis(like.index).astype(bool)

@@ -1,0 +1,253 @@
+"""The further checks of «listings»: data that is well-formed and wrong stops here, before anything learns from it.
+
+Each claim is a function that measures one thing, and is blocking. The limits lie far from New York's snapshot of
+2021-12-04, Jersey City's of 2025-09 and the synthetic one, whose figures stand beside them.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import dagster as dg
+import numpy as np
+import pandas as pd
+
+from mle_assets.listings.cleaning import listings, share_of
+from mle_assets.listings.parsing import is_empty_list, is_json_list
+
+NEW_YORK = {"latitude": (40.45, 40.95), "longitude": (-74.30, -73.65)}
+"""Degrees: the five boroughs reach from 40.477 to 40.918 and from -74.259 to -73.700 (NYC Department of City
+Planning, borough boundaries); about three kilometres more on each side."""
+MOST_OUTSIDE = 0.001
+"""Inside Airbnb cuts its listings out by the city's limits: none is outside in New York's snapshot."""
+
+MOST_NEARER_TO_ANOTHER = 0.30
+"""13 % in New York, 17 % between Jersey City's wards, 15 % in the synthetic snapshot: boroughs touch. 38 % where only
+the latitudes are shuffled or moved by a row, 70 % and more where the boroughs are."""
+
+MOST_COARSE = 0.10
+"""0.2 % have a coordinate of no more than two decimals, which is what chance gives."""
+
+HIGHEST_PRICE = 10_000.0
+"""Dollars a night: the dearest is 999 in New York's snapshot and 4,095 in Jersey City's; newer ones hold a few
+placeholders of 10,000 to 100,000."""
+MOST_ABOVE = 0.01
+MEDIAN_PRICE = (40.0, 700.0)
+"""Dollars a night: 110 in New York, 140 in Jersey City, so that prices ten times too high or too low are outside."""
+
+MOST_NO_LISTS = 0.01
+"""All amenities are lists in every snapshot seen."""
+MOST_EMPTY_LISTS = 0.10
+"""0.5 % are empty in New York's snapshot, 0.1 % in Jersey City's."""
+
+MOST_OF_ONE_VALUE = {
+    "neighbourhood": 0.99,
+    "room_type": 0.99,
+    "accommodates": 0.99,
+    "bathrooms": 0.99,
+    "bedrooms": 0.99,
+    "beds": 0.99,
+    "tv": 0.99,
+    "price_category": 0.99,
+    "price": 0.25,
+    "latitude": 0.10,
+    "longitude": 0.10,
+}
+"""Of New York's listings at most 83 % (bathrooms) have one value in the first eight, 3.3 % one price and 0.1 % one
+coordinate. Elevator and internet are not among them: the latter is false throughout that snapshot."""
+
+MOST_ROUNDED_IDS = 0.50
+_LONG_ID = 2**56
+"""From here a float64 holds at most every sixteenth whole number: 1.4 % of Jersey City's long ids are such."""
+
+_ENOUGH = 100
+"""Fewer listings than this are too few to tell chance from damage; the claims that need it then hold."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Whether a claim holds, the figures and limits, and the sentence to say where it does not."""
+
+    holds: bool
+    figures: dict[str, float | int | str]
+    sentence: str
+
+
+def listings_lie_in_new_york(listings: pd.DataFrame, _: pd.DataFrame) -> Finding:
+    """The listings lie within the box around New York's five boroughs, but for very few."""
+    inside = listings["latitude"].between(*NEW_YORK["latitude"]) & listings["longitude"].between(*NEW_YORK["longitude"])
+    (south, north), (west, east) = NEW_YORK.values()
+    return _at_most(
+        MOST_OUTSIDE,
+        ~inside,
+        "share_outside",
+        "listings",
+        f"lie outside New York's box (latitude {south} to {north}, longitude {west} to {east})",
+        "have latitude and longitude been swapped, or lost a sign?",
+    )
+
+
+def positions_are_precise(listings: pd.DataFrame, _: pd.DataFrame) -> Finding:
+    """Latitudes and longitudes have three decimals (a hundred metres) or more, but for those that chance rounds."""
+    hundredths = 100 * listings[["latitude", "longitude"]]
+    coarse = ((hundredths - hundredths.round()).abs() < 1e-7).any(axis=1)
+    return _at_most(
+        MOST_COARSE,
+        coarse,
+        "share_coarse",
+        "listings",
+        "have a latitude or longitude of two decimals or fewer",
+        "have the coordinates been rounded?",
+        needed=_ENOUGH,
+    )
+
+
+def positions_fit_their_boroughs(listings: pd.DataFrame, _: pd.DataFrame) -> Finding:
+    """Most listings are nearer to the middle (the median position) of their own borough than to any other's."""
+    middles = listings.groupby("neighbourhood")[["latitude", "longitude"]].median()
+    # A degree of longitude is three quarters of a degree of latitude here.
+    distances = [
+        np.hypot(listings["latitude"] - north, 0.76 * (listings["longitude"] - west))
+        for north, west in middles.itertuples(index=False)
+    ]
+    nearest = middles.index.to_numpy()[np.argmin(distances, axis=0)]
+    return _at_most(
+        MOST_NEARER_TO_ANOTHER,
+        pd.Series(nearest != listings["neighbourhood"].to_numpy()),
+        "share_nearer_to_another",
+        "listings",
+        "are nearer to the middle of another borough than to that of their own",
+        "have columns been shifted or shuffled against each other?",
+        needed=_ENOUGH,
+    )
+
+
+def prices_are_plausible(listings: pd.DataFrame, _: pd.DataFrame) -> Finding:
+    """Hardly a listing costs more than any real one does."""
+    return _at_most(
+        MOST_ABOVE,
+        listings["price"] > HIGHEST_PRICE,
+        "share_above",
+        "listings",
+        f"cost more than ${HIGHEST_PRICE:,.0f} a night",
+        "are these placeholders, or prices in cents?",
+    )
+
+
+def the_median_price_is_plausible(listings: pd.DataFrame, _: pd.DataFrame) -> Finding:
+    """The median price is of the order of New York's."""
+    median, (least, most) = float(listings["price"].median()), MEDIAN_PRICE
+    return Finding(
+        holds=least <= median <= most,
+        figures={"median": median, "least": least, "most": most},
+        sentence=f"The median price is ${median:,.2f} a night, it must be from ${least:,.0f} to ${most:,.0f}: "
+        "are the prices in another unit or currency?",
+    )
+
+
+def amenities_are_lists(_: pd.DataFrame, raw: pd.DataFrame) -> Finding:
+    """The amenities of the snapshot's rows are JSON lists of texts."""
+    return _at_most(
+        MOST_NO_LISTS,
+        ~is_json_list(raw["amenities"]),
+        "share_no_list",
+        "rows of the snapshot",
+        "have no JSON list of texts as amenities",
+        "has the column amenities been lost or written in another notation?",
+    )
+
+
+def most_amenities_are_told(_: pd.DataFrame, raw: pd.DataFrame) -> Finding:
+    """The lists of amenities of most of the snapshot's rows have something in them."""
+    return _at_most(
+        MOST_EMPTY_LISTS,
+        is_empty_list(raw["amenities"]),
+        "share_empty",
+        "rows of the snapshot",
+        "have an empty list of amenities",
+        "have the amenities been lost?",
+    )
+
+
+def no_column_is_constant(listings: pd.DataFrame, _: pd.DataFrame) -> Finding:
+    """No column that varies in New York has one value in nearly all listings."""
+    rows = len(listings)
+    most_common = {name: int(listings[name].value_counts().iloc[0]) for name in MOST_OF_ONE_VALUE}
+    worst = max(most_common, key=lambda name: most_common[name] / rows / MOST_OF_ONE_VALUE[name])
+    value, limit = listings[worst].mode().iloc[0], MOST_OF_ONE_VALUE[worst]
+    return Finding(
+        holds=rows < _ENOUGH or most_common[worst] <= limit * rows,
+        figures={
+            "column": worst,
+            "share_of_one_value": most_common[worst] / rows,
+            "most": limit,
+            "listings": rows,
+            "least_listings": _ENOUGH,
+        },
+        sentence=f"{most_common[worst]:,} of {rows:,} listings ({share_of(most_common[worst], rows)}) have {worst} "
+        f"{value}, at most {limit:.0%} may have the same: has the column been filled with one value?",
+    )
+
+
+def ids_keep_all_their_digits(listings: pd.DataFrame, _: pd.DataFrame) -> Finding:
+    """Long ids are not all such as a float64 or the fifteen digits of a spreadsheet can hold."""
+    long = listings["id"][listings["id"] >= _LONG_ID]
+    rounded = (long.astype("float64").astype("int64") == long) | (long % 1000 == 0)
+    return _at_most(
+        MOST_ROUNDED_IDS,
+        rounded,
+        "share_rounded",
+        "ids of 17 digits and more",
+        "are round numbers",
+        "have they gone through floating-point numbers or a spreadsheet, which change their last digits?",
+        needed=_ENOUGH,
+    )
+
+
+def _at_most(
+    limit: float, wrong: pd.Series, figure: str, what: str, claim: str, cause: str, needed: int = 0
+) -> Finding:
+    count, rows = int(wrong.sum()), len(wrong)
+    fault = f"{count:,} of {rows:,} {what} ({share_of(count, rows)}) {claim}"
+    return Finding(
+        holds=rows < needed or count <= limit * rows,
+        figures={figure: count / rows if rows else 0.0, "most": limit, "judged": rows, "least_judged": needed},
+        sentence=f"{fault}, at most {100 * limit:g}% may: {cause}",
+    )
+
+
+CLAIMS = (
+    listings_lie_in_new_york,
+    positions_are_precise,
+    positions_fit_their_boroughs,
+    prices_are_plausible,
+    the_median_price_is_plausible,
+    amenities_are_lists,
+    most_amenities_are_told,
+    no_column_is_constant,
+    ids_keep_all_their_digits,
+)
+
+
+@dg.multi_asset_check(
+    specs=[
+        dg.AssetCheckSpec(
+            claim.__name__,
+            asset=listings,
+            additional_deps=["raw_listings"],
+            description=claim.__doc__,
+            blocking=True,
+        )
+        for claim in CLAIMS
+    ],
+)
+def the_listings_are_plausible(listings: pd.DataFrame, raw_listings: pd.DataFrame) -> Iterator[dg.AssetCheckResult]:
+    """What is well-formed is also such as listings of New York are."""
+    for claim in CLAIMS:
+        found = claim(listings, raw_listings)
+        yield dg.AssetCheckResult(
+            check_name=claim.__name__,
+            asset_key="listings",
+            passed=found.holds,
+            metadata=found.figures,
+            description=None if found.holds else found.sentence,
+        )
