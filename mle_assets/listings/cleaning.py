@@ -36,6 +36,12 @@ LEAST_SHARE_KEPT = 0.25
 _INTEGERS = ("id", "accommodates", "bedrooms", "beds")
 _NUMBERS = (*_INTEGERS, "bathrooms", "latitude", "longitude")
 _LIMITS = bounds()
+_CURES = {
+    "neighbourhood": "New York's boroughs are needed in its column neighbourhood_group_cleansed",
+    "id damaged": "its ids must be written as text or whole numbers",
+    "price ambiguous": "its prices must be written with two decimals",
+}
+"""What a reason for keeping nothing asks for, where it is more than another snapshot."""
 
 
 @dataclass(frozen=True)
@@ -152,8 +158,8 @@ def _nothing_left(rows: int, reasons: dict[str, pd.Series]) -> str:
         for reason, applies in reasons.items()
         if reason.split()[0] == column and applies.any()
     ]
-    needed = "New York's boroughs are" if causes[0] == "neighbourhood" else "another snapshot is"
-    return f"keeps none of its {rows:,} listings: {', '.join(told)}; {needed} needed."
+    cure = next((cure for fault, cure in _CURES.items() if told[0].startswith(fault)), "another snapshot is needed")
+    return f"keeps none of its {rows:,} listings: {', '.join(told)}; {cure}."
 
 
 def share_of(part: int, whole: int) -> str:
@@ -245,5 +251,5 @@ def _too_few(kept: int, rows: int, raw: pd.DataFrame) -> str:
     reason, count = max(clean(raw, "raw_listings").dropped.items(), key=lambda item: item[1])
     return (
         f"{kept:,} of the snapshot's {rows:,} listings ({share_of(kept, rows)}) are kept, at least "
-        f"{LEAST_SHARE_KEPT:.0%} must be: most were dropped as «{reason}» ({share_of(count, rows)})."
+        f"{LEAST_SHARE_KEPT:.0%} must be: the commonest reason for dropping is «{reason}» ({share_of(count, rows)})."
     )

@@ -171,22 +171,28 @@ def test_cleaning_leaves_the_raw_table_as_it_was(synthetic_raw: pd.DataFrame) ->
     ("change", "sentence"),
     [
         ({"price": None}, "price missing in 100% of them; another snapshot is needed."),
-        ({"price": "$75.000"}, "price ambiguous (three digits after the point) in 100% of them; another snapshot"),
+        (
+            {"price": "$75.000"},
+            "price ambiguous (three digits after the point) in 100% of them; its prices must be written with two",
+        ),
         ({"bedrooms": None}, "bedrooms missing in 100% of them; another snapshot is needed."),
         ({"bathrooms_text": None}, "bathrooms missing in 100% of them; another snapshot is needed."),
-        ({"id": "1.2E+17"}, "id damaged by floating point in 100% of them; another snapshot is needed."),
+        (
+            {"id": "1.2E+17"},
+            "id damaged by floating point in 100% of them; its ids must be written as text or whole numbers.",
+        ),
         ({"latitude": "40,7"}, "latitude unreadable in 100% of them; another snapshot is needed."),
         (
             {"neighbourhood_group_cleansed": None},
-            "neighbourhood missing in 100% of them; New York's boroughs are needed.",
+            "neighbourhood missing in 100% of them; New York's boroughs are needed in its column",
         ),
         (
             {"neighbourhood_group_cleansed": "Ward A"},
-            "neighbourhood unknown in 100% of them; New York's boroughs are needed.",
+            "neighbourhood unknown in 100% of them; New York's boroughs are needed in its column",
         ),
         (
             {"neighbourhood_group_cleansed": None, "price": None},
-            "neighbourhood missing in 100% of them, price missing in 100% of them; New York's boroughs are needed.",
+            "neighbourhood missing in 100% of them, price missing in 100% of them; New York's boroughs are needed",
         ),
     ],
 )
@@ -201,7 +207,7 @@ def test_a_city_without_boroughs_is_told_so_first(jersey_city: Path) -> None:
         clean(read_snapshot(str(jersey_city)).listings, "jersey-city.csv.gz")
     assert str(refusal.value) == (
         "The snapshot jersey-city.csv.gz keeps none of its 1,829 listings: neighbourhood missing in 100% of them; "
-        "New York's boroughs are needed."
+        "New York's boroughs are needed in its column neighbourhood_group_cleansed."
     )
 
 
