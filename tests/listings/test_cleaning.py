@@ -194,6 +194,10 @@ def test_cleaning_leaves_the_raw_table_as_it_was(synthetic_raw: pd.DataFrame) ->
             {"neighbourhood_group_cleansed": None, "price": None},
             "neighbourhood missing in 100% of them, price missing in 100% of them; New York's boroughs are needed",
         ),
+        (
+            {"neighbourhood_group_cleansed": None, "beds": None},
+            "neighbourhood missing in 100% of them, beds missing in 100% of them; New York's boroughs are needed",
+        ),
     ],
 )
 def test_a_snapshot_of_which_nothing_survives_is_refused_in_words(change: dict[str, object], sentence: str) -> None:

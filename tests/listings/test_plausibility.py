@@ -93,6 +93,11 @@ DAMAGES: dict[str, tuple[Callable[[pd.DataFrame], pd.DataFrame], str, str]] = {
         "no_column_is_constant",
         "at most 10% may have the same",
     ),
+    "a third of the latitudes is one": (
+        lambda raw: changed(raw, "latitude", lambda _: "40.71277", one_in=3),
+        "no_column_is_constant",
+        "have latitude 40.71277, at most 10% may have the same",
+    ),
     "the boroughs are shuffled": (
         lambda raw: changed(raw, "neighbourhood_group_cleansed", shuffled),
         "positions_fit_their_boroughs",
