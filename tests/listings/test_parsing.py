@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mle_assets.listings.parsing import (
@@ -25,6 +25,7 @@ def text(*values: str | None) -> pd.Series:
     return pd.Series(values, dtype="str")
 
 
+@settings(deadline=None)
 @given(st.lists(st.one_of(st.integers(0, 2**63 - 1), st.none()), max_size=20))
 def test_every_integer_of_64_bits_is_read_back_whatever_stands_beside_it(numbers: list[int | None]) -> None:
     read = parse_integer(text(*(None if n is None else str(n) for n in numbers), "unreadable"))
@@ -49,6 +50,7 @@ def test_what_is_no_whole_number_of_64_bits_is_missing(written: str | None) -> N
     assert parse_integer(text(written, "7")).isna().tolist() == [True, False]
 
 
+@settings(deadline=None)
 @given(st.floats(-1e9, 1e9).filter(lambda number: number == 0 or abs(number) > 1e-90))
 def test_every_float_is_read_back_as_it_was(number: float) -> None:
     assert parse_number(text(repr(number)))[0] == number
@@ -134,6 +136,7 @@ def test_other_prices_are_not_ambiguous(price: str | None) -> None:
     assert not is_ambiguous_price(text(price)).any()
 
 
+@settings(deadline=None)
 @given(st.text(alphabet="0123456789,.$ -eE\u0663\uff13", max_size=12))
 def test_a_price_is_never_read_as_less_than_its_digits_before_a_decimal_point_say(price: str) -> None:
     [dollars] = parse_price(text(price))
@@ -143,6 +146,7 @@ def test_a_price_is_never_read_as_less_than_its_digits_before_a_decimal_point_sa
         assert len(decimals) != 3
 
 
+@settings(deadline=None)
 @given(st.integers(0, 10**9), st.integers(0, 99))
 def test_every_price_airbnb_writes_is_read_back(dollars: int, cents: int) -> None:
     assert parse_price(text(f"${dollars:,}.{cents:02}"))[0] == pytest.approx(dollars + cents / 100)
@@ -193,6 +197,7 @@ def test_a_word_written_with_unicode_escapes_is_found() -> None:
     assert flags["tv"].tolist() == [True, False, False]
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from(["TV", "HDTV", "Tv", "Elevator", "Internet \u2013 fast", "Wifi", 'a "b" c', "Küche"])))
 def test_flags_equal_a_search_in_the_parsed_amenities(amenities: list[str]) -> None:
     flags = amenity_flags(text(json.dumps(amenities)))
@@ -200,6 +205,7 @@ def test_flags_equal_a_search_in_the_parsed_amenities(amenities: list[str]) -> N
         assert flags[flag].tolist() == [any(word in amenity for amenity in amenities)]
 
 
+@settings(deadline=None)
 @given(st.lists(st.text(max_size=8), max_size=5))
 def test_every_json_list_of_texts_is_one(amenities: list[str]) -> None:
     assert is_json_list(text(json.dumps(amenities), json.dumps(amenities, ensure_ascii=False, indent=1))).all()
