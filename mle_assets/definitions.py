@@ -1,7 +1,9 @@
 """The table of contents: every asset, check, job, sensor, schedule and resource, in the order of the flow."""
 
 import os
+import warnings
 
+import click
 import dagster as dg
 
 from mle_assets.automation import (
@@ -22,7 +24,7 @@ from mle_assets.models.candidates import CANDIDATES, families
 from mle_assets.models.training import training_asset
 from mle_assets.release.champion import champion
 from mle_assets.resources import Settings, make_resources
-from model_registry.settings import read_settings
+from model_registry.settings import BadSetting, read_settings
 
 
 def make_definitions(settings: Settings) -> dg.Definitions:
@@ -56,4 +58,11 @@ def make_definitions(settings: Settings) -> dg.Definitions:
 @dg.definitions
 def defs() -> dg.Definitions:
     """What Dagster loads: the definitions for the environment it was started in."""
-    return make_definitions(read_settings(Settings, os.environ))
+    # dagster.yaml names the console's handler; Dagster would warn of that in every run as being new.
+    warnings.filterwarnings("ignore", "Handling yaml-defined logging", dg.BetaWarning)
+    try:
+        settings = read_settings(Settings, os.environ)
+    except BadSetting as error:
+        # The one error that the `dagster` command shows as a sentence instead of a trace.
+        raise click.ClickException(str(error)) from error
+    return make_definitions(settings)

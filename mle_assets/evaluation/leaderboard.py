@@ -10,6 +10,7 @@ from mle_assets.artefacts import replace_file
 from mle_assets.code_version import code_version
 from mle_assets.evaluation.evaluation import Evaluation
 from mle_assets.evaluation.report import Figures
+from mle_assets.failures import refusing
 from mle_assets.models.candidates import BASELINE, CANDIDATES
 
 
@@ -147,11 +148,14 @@ def standings_table(ranking: Leaderboard) -> dg.TableMetadataValue:
 
 
 @dg.asset_check(asset=leaderboard, blocking=True)
+@refusing
 def leader_beats_the_majority_class(leaderboard: Leaderboard) -> dg.AssetCheckResult:
     """The leader's cross-validated log loss is below that of always answering with the categories' shares."""
     baseline = next(standing for standing in leaderboard.standings if standing.candidate == BASELINE)
-    limit = baseline.cross_validated_log_loss
+    figure, limit = leaderboard.leading.cross_validated_log_loss, baseline.cross_validated_log_loss
     return dg.AssetCheckResult(
-        passed=leaderboard.leading.cross_validated_log_loss < limit,
-        metadata={"leader": leaderboard.leading.cross_validated_log_loss, "limit": limit},
+        passed=figure < limit,
+        description=f"The leader {leaderboard.leader} has a cross-validated log loss of {figure:.4f}; always answering "
+        f"with the categories' shares has {limit:.4f}, and it must be below that.",
+        metadata={"leader": figure, "limit": limit},
     )

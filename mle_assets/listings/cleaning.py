@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from mle_assets.artefacts import content_version
 from mle_assets.code_version import code_version
-from mle_assets.failures import failing_on
+from mle_assets.failures import failing_on, refusing
 from mle_assets.listings.bad_snapshot import BadSnapshot
 from mle_assets.listings.parsing import (
     AMENITY_WORDS,
@@ -219,6 +219,7 @@ def _funnel_table(cleaned: Cleaned) -> dg.TableMetadataValue:
 
 
 @dg.asset_check(asset=listings, blocking=True)
+@refusing
 def listings_follow_their_schema(listings: pd.DataFrame) -> dg.AssetCheckResult:
     """Types, vocabularies and bounds are those of SCHEMA, and no id stands twice."""
     try:
@@ -236,6 +237,7 @@ def listings_follow_their_schema(listings: pd.DataFrame) -> dg.AssetCheckResult:
 
 
 @dg.asset_check(asset=listings, additional_ins={"raw_listings": dg.AssetIn()}, blocking=True)
+@refusing
 def enough_listings_are_kept(listings: pd.DataFrame, raw_listings: pd.DataFrame) -> dg.AssetCheckResult:
     """At least LEAST_SHARE_KEPT of the snapshot's rows survive cleaning."""
     kept, rows = len(listings), len(raw_listings)

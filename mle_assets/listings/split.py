@@ -8,7 +8,7 @@ from sklearn.model_selection import train_test_split
 
 from mle_assets.artefacts import content_version
 from mle_assets.code_version import code_version
-from mle_assets.failures import failing_on
+from mle_assets.failures import failing_on, refusing
 from model_registry.listing import CATEGORIES
 
 TEST_SHARE = 0.15
@@ -59,25 +59,31 @@ def train_and_test_listings(listings: pd.DataFrame) -> Iterator[dg.MaterializeRe
         dg.AssetCheckSpec("halves_are_disjoint", asset="test_listings", blocking=True),
     ]
 )
+@refusing
 def the_halves_can_be_used(train_listings: pd.DataFrame, test_listings: pd.DataFrame) -> Iterator[dg.AssetCheckResult]:
     """No listing is in both halves, and each half has all four categories."""
     for name, half in {"train_listings": train_listings, "test_listings": test_listings}.items():
         counts = half["price_category"].value_counts()
         present = {category: int(counts.get(code, 0)) for code, category in enumerate(CATEGORIES)}
-        rarest = min(present, key=lambda category: present[category])
-        fault = f"{name} holds 0 listings of the category {rarest}, at least 1 is needed: use a larger snapshot."
+        absent = [category for category, count in present.items() if count == 0]
         yield dg.AssetCheckResult(
             asset_key=name,
             check_name="every_category_is_present",
-            passed=present[rarest] > 0,
-            metadata={"fewest": present[rarest], "least": 1, "listings": present},
-            description=None if present[rarest] else fault,
+            passed=not absent,
+            description=f"None of the {len(half):,} {name.replace('_', ' ')} is {' or '.join(absent)}, and at least 1 of "
+            "each price category is needed: use a larger snapshot."
+            if absent
+            else None,
+            metadata={"fewest": min(present.values()), "least": 1, "listings": present},
         )
     shared = int(test_listings["id"].isin(train_listings["id"]).sum())
     yield dg.AssetCheckResult(
         asset_key="test_listings",
         check_name="halves_are_disjoint",
         passed=shared == 0,
+        description=f"{shared:,} of the {len(test_listings):,} test listings are among the train listings, where 0 may "
+        "be: an id stands twice in the listings."
+        if shared
+        else None,
         metadata={"ids_in_both": shared, "most": 0},
-        description=f"{shared:,} ids are in train_listings and in test_listings, 0 may be." if shared else None,
     )

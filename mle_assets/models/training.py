@@ -19,7 +19,7 @@ from sklearn.pipeline import Pipeline
 
 from mle_assets.artefacts import replace_file
 from mle_assets.code_version import code_version
-from mle_assets.failures import failing_on
+from mle_assets.failures import Refused, failing_on
 from mle_assets.listings.features import category_codes, feature_matrix
 from mle_assets.listings.split import TooFewListings
 from mle_assets.models.candidates import Candidate, Family
@@ -204,12 +204,7 @@ def training_asset(family: Family) -> dg.AssetsDefinition:
         for member, model, proof in train(Family(family.name, selected), X, y):
             yield _parity_check(member, proof)
             if not proof.proven:
-                raise dg.Failure(
-                    f"The exported {member.name} does not answer as scikit-learn does "
-                    f"({proof.other_labels} other labels, probabilities up to {proof.largest_difference:.1e} apart "
-                    f"on {proof.rows} listings): it is not stored.",
-                    allow_retries=False,
-                )
+                raise Refused(_parity_words(member, proof))
             yield dg.MaterializeResult(
                 asset_key=["models", member.name],
                 value=model,
@@ -229,11 +224,20 @@ def describe(candidate: Candidate) -> str:
     return f"A {made_with['estimator']} on {len(candidate.features)} features, as the ONNX file that may be served."
 
 
+def _parity_words(member: Candidate, proof: Parity) -> str:
+    return (
+        f"The exported {member.name} does not answer as scikit-learn does: of {proof.rows:,} listings, "
+        f"{proof.other_labels} get another category (0 may), and probabilities differ by up to "
+        f"{proof.largest_difference:.1e} ({TOLERANCE:.0e} may be). It is not stored."
+    )
+
+
 def _parity_check(member: Candidate, proof: Parity) -> dg.AssetCheckResult:
     return dg.AssetCheckResult(
         asset_key=dg.AssetKey(["models", member.name]),
         check_name="export_equals_scikit_learn",
         passed=proof.proven,
+        description=None if proof.proven else _parity_words(member, proof),
         metadata={
             "largest_difference": proof.largest_difference,
             "most": TOLERANCE,

@@ -1,0 +1,90 @@
+"""What a run tells in a terminal and in a container's log: a line for each step, and at the end one sentence."""
+
+import atexit
+import logging
+import multiprocessing
+import sys
+from datetime import datetime
+
+import dagster as dg
+from dagster._core.events import RunFailureReason
+from dagster._core.execution.plan.objects import ErrorSource
+from dagster._core.log_manager import get_log_record_event, get_log_record_metadata, has_log_record_event
+from dagster_shared.error import SerializableErrorInfo
+
+from mle_assets.failures import why
+
+_SKIPPED = "Dependencies for step"
+"""How Dagster begins its message about each step after a failed one: there are dozens, and all say the same."""
+
+
+class RunLines(logging.Handler):
+    """Writes a run's events to standard error in plain lines, in place of Dagster's own console.
+
+    dagster.yaml names it: loggers in the definitions are used only by runs whose config asks for them. The trace of
+    a foreseen failure is kept in the event log, where the UI shows it; any other trace is written here too.
+    """
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write what the record tells, if anything."""
+        event = get_log_record_event(record) if has_log_record_event(record) else None
+        text = of_event(event) if event else of_message(record)
+        if text:
+            run = get_log_record_metadata(record)["run_id"] or ""
+            _write(f"{datetime.fromtimestamp(record.created):%Y-%m-%d %H:%M:%S} {run[:8]} {text}")  # noqa: DTZ006 (a terminal's time is the reader's)
+        if event and event.is_job_failure:
+            _write_last(why(event))
+        # Dagster hands the record on to its own console after this; below every level, that leaves it alone.
+        record.levelno = logging.NOTSET
+
+
+def of_event(event: dg.DagsterEvent) -> str | None:
+    """The text for an event, or None for one that a reader of the console can do without."""
+    step = event.step_key or ""
+    match event.event_type:
+        case dg.DagsterEventType.RUN_START:
+            return f"{event.job_name} begins"
+        case dg.DagsterEventType.RUN_SUCCESS:
+            return f"{event.job_name} succeeded"
+        case dg.DagsterEventType.RUN_CANCELED:
+            return f"{event.job_name} was cancelled"
+        case dg.DagsterEventType.RUN_FAILURE:
+            data = event.job_failure_data
+            interrupted = data.failure_reason == RunFailureReason.UNEXPECTED_TERMINATION
+            trace = "" if data.first_step_failure_event or interrupted else _trace(data.error)
+            return f"{event.job_name} failed; the UI shows all of it under the run's id{trace}"
+        case dg.DagsterEventType.STEP_SUCCESS:
+            return f"{step:<44} {event.step_success_data.duration_ms / 1000:>7.1f} s"
+        case dg.DagsterEventType.STEP_FAILURE:
+            data = event.step_failure_data
+            foreseen = data.user_failure_data or data.error_source == ErrorSource.INTERRUPT
+            return f"{step:<44}    failed{'' if foreseen else _trace(data.error)}"
+        case _:
+            return None
+
+
+def of_message(record: logging.LogRecord) -> str | None:
+    """The text for a message of a step's or Dagster's own, or None for one of no interest."""
+    data = get_log_record_metadata(record)
+    if record.levelno < logging.INFO or data["orig_message"].startswith(_SKIPPED):
+        return None
+    trace = f"\n{logging.Formatter().formatException(record.exc_info)}" if record.exc_info else ""
+    return f"{data['step_key'] or data['job_name']}: {data['orig_message']}{trace}"
+
+
+def _trace(error: SerializableErrorInfo | None) -> str:
+    return f"\n{error.to_string()}" if error else ""
+
+
+def _write(text: str) -> None:
+    sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()
+
+
+def _write_last(text: str) -> None:
+    # A process that a code server started for one run has nothing else to say. Where a person did, the sentence
+    # must come after the words of `dagster job execute`, which are only that the run failed.
+    if multiprocessing.parent_process():
+        _write(text)
+    else:
+        atexit.register(_write, text)
