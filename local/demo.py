@@ -1,6 +1,5 @@
 """The whole story in one command: train, let the sensor promote, serve, ask. Run it with `make demo`."""
 
-import http.client
 import json
 import os
 import re
@@ -12,13 +11,13 @@ from pathlib import Path
 
 import dagster as dg
 
-from local.processes import free_port, running
+from local.news import why_it_failed
+from local.processes import free_port, request, running
 from model_registry.listing import EXAMPLE
 from model_registry.store import Registry
 
 ROOT = Path(__file__).parents[1]
-_STEP = re.compile(r"- (?P<step>\S+) - STEP_SUCCESS - .* in (?P<time>[\d.]+m?s)")
-_FAILURE = re.compile(r"dagster\._core\.definitions\.events\.Failure: (?P<reason>.*)")
+_RUN_LINE = re.compile(r"[\d-]{10} [\d:]{8} [\da-f]{8} (?P<text>.*)")
 LOGS = Path("var/demo")
 PROMOTION_SECONDS, START_SECONDS = 120, 30
 
@@ -45,19 +44,12 @@ def main() -> None:
 def train() -> None:
     """The training job from the dagster command line, one line for each step that is done."""
     command = ["dagster", "job", "execute", "-m", "mle_assets.definitions", "-j", "training"]
-    reason = "see the log above"
-    lines: list[str] = []
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
         for line in process.stderr or ():
-            lines.append(line)
-            if step := _STEP.search(line):
-                print(f"   {step['step']:<45} {step['time']:>8}", flush=True)
-            if failure := _FAILURE.search(line):
-                reason = failure["reason"]
+            told = _RUN_LINE.match(line)
+            print(f"   {told['text']}" if told else line.rstrip(), flush=True)
     if process.returncode:
-        if reason.startswith("see"):
-            sys.stderr.writelines(lines[-60:])
-        sys.exit(f"The training run failed: {reason}")
+        sys.exit(process.returncode)  # its last line says why
 
 
 def show_leaderboard() -> None:
@@ -91,7 +83,7 @@ def wait_for_promotion(daemon: subprocess.Popen[bytes]) -> None:
             if status == "SUCCESS":
                 return
             if status == "FAILURE":
-                sys.exit(f"The promotion run failed: see `make up` and run {runs[0].run_id}")
+                sys.exit(why_it_failed(instance, runs[0].run_id))
 
 
 def show_champion() -> None:
@@ -132,17 +124,6 @@ def ask(port: int) -> None:
     )
     if status != 200:
         sys.exit("The API did not answer.")
-
-
-def request(port: int, method: str, path: str, body: str | None = None) -> tuple[int, http.client.HTTPMessage, str]:
-    """One HTTP request to the API: status, headers, body."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
-    try:
-        connection.request(method, path, body, {"Content-Type": "application/json"})
-        response = connection.getresponse()
-        return response.status, response.headers, response.read().decode()
-    finally:
-        connection.close()
 
 
 def ticks(seconds: float, otherwise: str, process: subprocess.Popen[bytes]) -> Iterator[None]:

@@ -1,36 +1,156 @@
 """The UI, the daemon and the API together, until Ctrl-C or until one of them ends. Run it with `make up`."""
 
+import json
 import os
 import signal
+import subprocess
 import sys
+import threading
 import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Annotated
 
-from local.processes import running
+import dagster as dg
+import msgspec
+from msgspec import Meta
+
+from local.news import News
+from local.processes import end_of, is_taken, request, running
+from model_registry.settings import DEFAULT_REGISTRY, BadSetting, read_settings
+from model_registry.store import Registry
+
+LOGS = Path("var/log")
+START_SECONDS, LOOK_SECONDS = 180, 1
+Port = Annotated[int, Meta(ge=1, le=65535)]
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """The environment of `make up`; what it starts is given the same, and reads more."""
+
+    ui_port: Port = 3000
+    port: Port = 8000
+    model_registry: str = DEFAULT_REGISTRY
+    snapshot_folder: str = "var/snapshots"
+
+
+@dataclass(frozen=True)
+class Part:
+    """A program that was started."""
+
+    name: str
+    process: subprocess.Popen[bytes]
+    log: Path
+    port: int
+    health: str
+
+    def require_alive(self) -> None:
+        """Exit with the end of its log where it has ended."""
+        if (code := self.process.poll()) is not None:
+            sys.exit(f"{self.name} ended by itself with code {code}. The end of {self.log}:\n{end_of(self.log)}")
+
+    def answers(self) -> bool:
+        """Whether it does over HTTP; exits where it has ended."""
+        self.require_alive()
+        try:
+            return request(self.port, "GET", self.health)[0] == 200
+        except OSError:
+            return False
 
 
 def main() -> None:
-    """Keep everything running; exits with 1 where a part of it ended by itself."""
-    ui_port, api_port = os.environ.get("UI_PORT", "3000"), os.environ.get("PORT", "8000")
-    Path("var/snapshots").mkdir(parents=True, exist_ok=True)
-    # Also for SIGINT: where it is ignored (a shell's background job), the programs started here would ignore it too.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _interrupt)
-    print(f"UI on http://127.0.0.1:{ui_port}, API on http://127.0.0.1:{api_port}; stop with Ctrl-C", flush=True)
+    """Keep everything running; exits with 1 and a reason where a part of it ended by itself."""
     try:
-        with (
-            running("dagster", "dev", "--host", "127.0.0.1", "--port", ui_port) as dagster,
-            running(sys.executable, "-m", "api", PORT=api_port) as api,
-        ):
-            while dagster.poll() is None and api.poll() is None:
-                time.sleep(0.5)
-    except KeyboardInterrupt:
-        return
-    sys.exit("The UI and daemon ended." if dagster.poll() is not None else "The API ended.")
+        settings = read_settings(Settings, os.environ)
+    except BadSetting as error:
+        sys.exit(str(error))
+    require_free_ports(settings)
+    Path(settings.snapshot_folder).mkdir(parents=True, exist_ok=True)
+    # Handlers that only take note: nothing is cut short, neither a start nor, by a second Ctrl-C, the stopping.
+    # Also for SIGINT: where it is ignored (a shell's background job), the programs started here would ignore it too.
+    asked_to_stop = threading.Event()
+
+    def take_note(*_: object) -> None:
+        asked_to_stop.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, take_note)
+    print("Starting the UI, the daemon and the API ...", flush=True)
+    ui_log, api_log = LOGS / "dagster.log", LOGS / "api.log"
+    with (
+        running("dagster", "dev", "--host", "127.0.0.1", "--port", str(settings.ui_port), log=ui_log) as dagster,
+        running(sys.executable, "-m", "api", HOST="127.0.0.1", PORT=str(settings.port), log=api_log) as api,
+    ):
+        ui_part = Part("The UI with its daemon", dagster, ui_log, settings.ui_port, "/server_info")
+        api_part = Part("The API", api, api_log, settings.port, "/livez")
+        if wait_for(ui_part, asked_to_stop) and wait_for(api_part, asked_to_stop):
+            require_definitions(settings.ui_port)
+            print(banner(settings), flush=True)
+            tell_news(settings, [ui_part, api_part], asked_to_stop)
+        print("Stopping ...", flush=True)
 
 
-def _interrupt(*_: object) -> None:
-    raise KeyboardInterrupt
+def require_free_ports(settings: Settings) -> None:
+    """Exit with a sentence where a port is in use."""
+    if settings.ui_port == settings.port:
+        sys.exit(f"The UI and the API cannot both have the port {settings.port}: choose two, UI_PORT=3000 PORT=8000.")
+    for name, variable, port in (("UI", "UI_PORT", settings.ui_port), ("API", "PORT", settings.port)):
+        if is_taken(port):
+            sys.exit(f"Port {port} is in use by another program: choose one for the {name}, {variable}=9100 make up")
+
+
+def wait_for(part: Part, asked_to_stop: threading.Event) -> bool:
+    """Until a part answers, or until it is to stop; whether it answers."""
+    deadline = time.monotonic() + START_SECONDS
+    while not part.answers():
+        if asked_to_stop.wait(0.25):
+            return False
+        if time.monotonic() > deadline:
+            sys.exit(f"{part.name} does not answer after {START_SECONDS} s. The end of {part.log}:\n{end_of(part.log)}")
+    return not asked_to_stop.is_set()
+
+
+_LOAD_ERRORS = """{ workspaceOrError { ... on Workspace { locationEntries { locationOrLoadError {
+  ... on PythonError { message } } } } } }"""
+
+
+def require_definitions(ui_port: int) -> None:
+    """Exit with the reason where the UI runs but could not load this project's definitions."""
+    answer = json.loads(request(ui_port, "POST", "/graphql", json.dumps({"query": _LOAD_ERRORS}))[2])
+    for entry in answer["data"]["workspaceOrError"].get("locationEntries", []):
+        if message := (entry["locationOrLoadError"] or {}).get("message"):
+            sys.exit(f"The definitions cannot be loaded; {LOGS / 'dagster.log'} shows where:\n{message.strip()}")
+
+
+def banner(settings: Settings) -> str:
+    """Where everything is, and what to do next."""
+    api = f"http://127.0.0.1:{settings.port}"
+    champion = Registry(Path(settings.model_registry)).champion()
+    serving = f"serves {champion.version}" if champion else "answers 503 until a first model is promoted"
+    return f"""
+   UI     http://127.0.0.1:{settings.ui_port}
+   API    {api}, documented at {api}/docs; it {serving}
+   Logs   {LOGS / "dagster.log"} and {LOGS / "api.log"}
+
+   To train, do one of these; the sensor promotes the best model, and the API follows:
+   - in the UI: Jobs, training, Materialize all
+   - in another terminal: make train
+   - put a snapshot (csv, csv.gz or parquet) into {settings.snapshot_folder}
+
+   Ctrl-C stops everything.
+"""
+
+
+def tell_news(settings: Settings, parts: list[Part], asked_to_stop: threading.Event) -> None:
+    """A line for whatever happens, until it is to stop; exits where a part has ended."""
+    with dg.DagsterInstance.get() as instance:
+        news = News(instance, Registry(Path(settings.model_registry)), since=datetime.now(UTC))
+        while not asked_to_stop.wait(LOOK_SECONDS):
+            for part in parts:
+                part.require_alive()
+            for line in news.lines():
+                print(f"{datetime.now():%H:%M:%S}  {line}", flush=True)  # noqa: DTZ005 (the reader's own time)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """«train_listings» and «test_listings»: the predecessor's split, so that its figures can be compared."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import dagster as dg
 import pandas as pd
@@ -52,6 +52,13 @@ def train_and_test_listings(listings: pd.DataFrame) -> Iterator[dg.MaterializeRe
         )
 
 
+def _absence(name: str, count: int, absent: Sequence[str]) -> str:
+    return (
+        f"0 of the {count:,} {name.replace('_', ' ')} are {' or '.join(absent)}, and at least 1 of each price category "
+        "is needed: use a larger snapshot."
+    )
+
+
 @dg.multi_asset_check(
     specs=[
         dg.AssetCheckSpec("every_category_is_present", asset="train_listings", blocking=True),
@@ -70,10 +77,7 @@ def the_halves_can_be_used(train_listings: pd.DataFrame, test_listings: pd.DataF
             asset_key=name,
             check_name="every_category_is_present",
             passed=not absent,
-            description=f"None of the {len(half):,} {name.replace('_', ' ')} is {' or '.join(absent)}, and at least 1 of "
-            "each price category is needed: use a larger snapshot."
-            if absent
-            else None,
+            description=_absence(name, len(half), absent) if absent else None,
             metadata={"fewest": min(present.values()), "least": 1, "listings": present},
         )
     shared = int(test_listings["id"].isin(train_listings["id"]).sum())
