@@ -2,6 +2,7 @@
 
 import http.client
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -12,6 +13,7 @@ from typing import IO
 
 STOP_SECONDS = 30
 _LAST_LINES = 12
+_COLOUR = re.compile(r"\x1b\[[\d;]*m")
 
 
 @contextmanager
@@ -51,8 +53,9 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
 
 
 def end_of(log: Path) -> str:
-    """The last lines of a log file, indented."""
-    return "\n".join(f"   {line}" for line in log.read_text(errors="replace").splitlines()[-_LAST_LINES:])
+    """The last lines of a log file, indented and without colours."""
+    text = _COLOUR.sub("", log.read_text(errors="replace"))
+    return "\n".join(f"   {line}" for line in text.splitlines()[-_LAST_LINES:])
 
 
 def request(port: int, method: str, path: str, body: str | None = None) -> tuple[int, http.client.HTTPMessage, str]:

@@ -18,6 +18,7 @@ from msgspec import Meta
 
 from local.news import News
 from local.processes import end_of, is_taken, request, running
+from model_registry.history import HistoryDamaged
 from model_registry.settings import DEFAULT_REGISTRY, BadSetting, read_settings
 from model_registry.store import Registry
 
@@ -51,8 +52,7 @@ class Part:
             sys.exit(f"{self.name} ended by itself with code {code}. The end of {self.log}:\n{end_of(self.log)}")
 
     def answers(self) -> bool:
-        """Whether it does over HTTP; exits where it has ended."""
-        self.require_alive()
+        """Whether it does over HTTP."""
         try:
             return request(self.port, "GET", self.health)[0] == 200
         except OSError:
@@ -84,7 +84,7 @@ def main() -> None:
     ):
         ui_part = Part("The UI with its daemon", dagster, ui_log, settings.ui_port, "/server_info")
         api_part = Part("The API", api, api_log, settings.port, "/livez")
-        if wait_for(ui_part, asked_to_stop) and wait_for(api_part, asked_to_stop):
+        if wait_for([ui_part, api_part], asked_to_stop):
             require_definitions(settings.ui_port)
             print(banner(settings), flush=True)
             tell_news(settings, [ui_part, api_part], asked_to_stop)
@@ -97,37 +97,50 @@ def require_free_ports(settings: Settings) -> None:
         sys.exit(f"The UI and the API cannot both have the port {settings.port}: choose two, UI_PORT=3000 PORT=8000.")
     for name, variable, port in (("UI", "UI_PORT", settings.ui_port), ("API", "PORT", settings.port)):
         if is_taken(port):
-            sys.exit(f"Port {port} is in use by another program: choose one for the {name}, {variable}=9100 make up")
+            other = next(free for free in range(port + 100, 65536) if not is_taken(free))
+            sys.exit(f"Port {port} is in use by another program: give the {name} another, {variable}={other} make up")
 
 
-def wait_for(part: Part, asked_to_stop: threading.Event) -> bool:
-    """Until a part answers, or until it is to stop; whether it answers."""
+def wait_for(parts: list[Part], asked_to_stop: threading.Event) -> bool:
+    """Until all parts answer (True), or until it is to stop (False); exits where one has ended or takes too long."""
     deadline = time.monotonic() + START_SECONDS
-    while not part.answers():
-        if asked_to_stop.wait(0.25):
-            return False
-        if time.monotonic() > deadline:
-            sys.exit(f"{part.name} does not answer after {START_SECONDS} s. The end of {part.log}:\n{end_of(part.log)}")
-    return not asked_to_stop.is_set()
+    silent = parts
+    while silent and not asked_to_stop.wait(0.25):
+        for part in parts:
+            part.require_alive()
+        silent = [part for part in silent if not part.answers()]
+        if silent and time.monotonic() > deadline:
+            name, log = silent[0].name, silent[0].log
+            sys.exit(f"{name} does not answer after {START_SECONDS} s. The end of {log}:\n{end_of(log)}")
+    return not silent
 
 
 _LOAD_ERRORS = """{ workspaceOrError { ... on Workspace { locationEntries { locationOrLoadError {
-  ... on PythonError { message } } } } } }"""
+  ... on PythonError { message errorChain { error { message } } } } } } } }"""
+_SETTING = "click.exceptions.ClickException: "
+"""What comes before the sentence of a wrong setting, see mle_assets/definitions.py."""
 
 
 def require_definitions(ui_port: int) -> None:
     """Exit with the reason where the UI runs but could not load this project's definitions."""
     answer = json.loads(request(ui_port, "POST", "/graphql", json.dumps({"query": _LOAD_ERRORS}))[2])
     for entry in answer["data"]["workspaceOrError"].get("locationEntries", []):
-        if message := (entry["locationOrLoadError"] or {}).get("message"):
-            sys.exit(f"The definitions cannot be loaded; {LOGS / 'dagster.log'} shows where:\n{message.strip()}")
+        error = entry["locationOrLoadError"] or {}
+        if "message" in error:
+            chain = [error["message"], *(link["error"]["message"] for link in error["errorChain"])]
+            told = [message.removeprefix(_SETTING).strip() for message in chain if message.startswith(_SETTING)]
+            sys.exit(told[0] if told else f"{LOGS / 'dagster.log'} shows why nothing can be run: {chain[-1].strip()}")
 
 
 def banner(settings: Settings) -> str:
     """Where everything is, and what to do next."""
     api = f"http://127.0.0.1:{settings.port}"
-    champion = Registry(Path(settings.model_registry)).champion()
-    serving = f"serves {champion.version}" if champion else "answers 503 until a first model is promoted"
+    try:
+        champion = Registry(Path(settings.model_registry)).champion()
+    except HistoryDamaged as error:
+        serving = f"cannot tell its model, because {error}"
+    else:
+        serving = f"serves {champion.version}" if champion else "answers 503 until a first model is promoted"
     return f"""
    UI     http://127.0.0.1:{settings.ui_port}
    API    {api}, documented at {api}/docs; it {serving}

@@ -29,11 +29,12 @@ class RunLines(logging.Handler):
         """Write what the record tells, if anything."""
         event = get_log_record_event(record) if has_log_record_event(record) else None
         text = of_event(event) if event else of_message(record)
+        at = datetime.fromtimestamp(record.created)  # noqa: DTZ006 (the reader's own time)
+        stamp = f"{at:%Y-%m-%d %H:%M:%S} {(get_log_record_metadata(record)['run_id'] or '')[:8]}"
         if text:
-            run = get_log_record_metadata(record)["run_id"] or ""
-            _write(f"{datetime.fromtimestamp(record.created):%Y-%m-%d %H:%M:%S} {run[:8]} {text}")  # noqa: DTZ006 (a terminal's time is the reader's)
+            _write(f"{stamp} {text}")
         if event and event.is_job_failure:
-            _write_last(why(event))
+            _write_last(why(event), stamp)
         # Dagster hands the record on to its own console after this; below every level, that leaves it alone.
         record.levelno = logging.NOTSET
 
@@ -81,10 +82,10 @@ def _write(text: str) -> None:
     sys.stderr.flush()
 
 
-def _write_last(text: str) -> None:
-    # A process that a code server started for one run has nothing else to say. Where a person did, the sentence
-    # must come after the words of `dagster job execute`, which are only that the run failed.
+def _write_last(reason: str, stamp: str) -> None:
+    # In a process that a code server started for the run, this is one line of its log. In one that a person started,
+    # the reason must come after the words of `dagster job execute` itself, which are only that the run failed.
     if multiprocessing.parent_process():
-        _write(text)
+        _write(f"{stamp} {reason}")
     else:
-        atexit.register(_write, text)
+        atexit.register(_write, reason)
