@@ -42,12 +42,14 @@ def main() -> None:
 
 
 def train() -> None:
-    """The training job from the dagster command line, one line for each step that is done."""
+    """The training job from the dagster command line; its lines without what they all begin with."""
     command = ["dagster", "job", "execute", "-m", "mle_assets.definitions", "-j", "training"]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
         for line in process.stderr or ():
-            told = _RUN_LINE.match(line)
-            print(f"   {told['text']}" if told else line.rstrip(), flush=True)
+            if told := _RUN_LINE.match(line):
+                print(f"   {told['text']}", flush=True)
+            else:
+                sys.stderr.write(line)
     if process.returncode:
         sys.exit(process.returncode)  # its last line says why
 
@@ -72,18 +74,18 @@ def wait_for_promotion(daemon: subprocess.Popen[bytes]) -> None:
     with dg.DagsterInstance.get() as instance:
         wanted = instance.fetch_materializations(dg.AssetKey("leaderboard"), limit=1).records[0].storage_id
         filters = dg.RunsFilter(tags={"dagster/run_key": f"leaderboard-{wanted}"})
-        status = ""
+        asked_for = False
         for _ in ticks(PROMOTION_SECONDS, "no promotion", daemon):
-            runs = instance.get_runs(filters, limit=1)
-            if runs and runs[0].status.value != status:
-                status = runs[0].status.value
-                print(
-                    f"   run {runs[0].run_id[:8]} of the job promotion: {status.lower().replace('_', ' ')}", flush=True
-                )
-            if status == "SUCCESS":
-                return
-            if status == "FAILURE":
-                sys.exit(why_it_failed(instance, runs[0].run_id))
+            for run in instance.get_runs(filters, limit=1):
+                if not asked_for:
+                    print(f"   it asks for a run of the job promotion: {run.run_id[:8]}", flush=True)
+                    asked_for = True
+                if run.status == dg.DagsterRunStatus.SUCCESS:
+                    print("   promotion succeeded")
+                    return
+                if run.status == dg.DagsterRunStatus.FAILURE:
+                    print("   promotion failed", flush=True)
+                    sys.exit(why_it_failed(instance, run.run_id))
 
 
 def show_champion() -> None:

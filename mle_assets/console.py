@@ -34,7 +34,7 @@ class RunLines(logging.Handler):
         if text:
             _write(f"{stamp} {text}")
         if event and event.is_job_failure:
-            _write_last(why(event), stamp)
+            write_last(why(event), stamp)
         # Dagster hands the record on to its own console after this; below every level, that leaves it alone.
         record.levelno = logging.NOTSET
 
@@ -82,7 +82,8 @@ def _write(text: str) -> None:
     sys.stderr.flush()
 
 
-def _write_last(reason: str, stamp: str) -> None:
+def write_last(reason: str, stamp: str) -> None:
+    """Say why a run failed, as the last that is heard of it."""
     # In a process that a code server started for the run, this is one line of its log. In one that a person started,
     # the reason must come after the words of `dagster job execute` itself, which are only that the run failed.
     if multiprocessing.parent_process():

@@ -103,6 +103,7 @@ def test_a_check_that_fails_stops_what_is_downstream(
     [failed] = [check for check in result.get_asset_check_evaluations() if not check.passed]
     assert failed.check_name == "enough_listings_are_kept"
     assert failed.metadata["share_kept"].value < failed.metadata["least"].value
+    assert "blocking asset check failed" not in sentence(result)
     assert not (pipeline.assets / "train_listings.parquet").exists()
 
 
