@@ -17,7 +17,7 @@ import msgspec
 from msgspec import Meta
 
 from local.news import News
-from local.processes import end_of, is_taken, request, running
+from local.processes import end_of, free_port, is_taken, request, running
 from model_registry.history import HistoryDamaged
 from model_registry.settings import DEFAULT_REGISTRY, BadSetting, read_settings
 from model_registry.store import Registry
@@ -97,8 +97,7 @@ def require_free_ports(settings: Settings) -> None:
         sys.exit(f"The UI and the API cannot both have the port {settings.port}: choose two, UI_PORT=3000 PORT=8000.")
     for name, variable, port in (("UI", "UI_PORT", settings.ui_port), ("API", "PORT", settings.port)):
         if is_taken(port):
-            other = next(free for free in range(port + 100, 65536) if not is_taken(free))
-            sys.exit(f"Port {port} is in use by another program: give the {name} another, {variable}={other} make up")
+            sys.exit(f"Port {port} is in use: give the {name} another one, such as {variable}={free_port()} make up")
 
 
 def wait_for(parts: list[Part], asked_to_stop: threading.Event) -> bool:

@@ -46,8 +46,8 @@ def test_a_port_in_use_is_named_with_the_variable_that_chooses_another(home: Pat
         until(lambda: is_taken(taken), seconds=30)
         [ui] = refusal(home, UI_PORT=str(taken), PORT=str(free))
         [api] = refusal(home, UI_PORT=str(free), PORT=str(taken))
-    assert re.fullmatch(rf"Port {taken} is in use by another program: give the UI another, UI_PORT=\d+ make up", ui)
-    assert re.fullmatch(rf"Port {taken} is in use by another program: give the API another, PORT=\d+ make up", api)
+    assert re.fullmatch(rf"Port {taken} is in use: give the UI another one, such as UI_PORT=\d+ make up", ui)
+    assert re.fullmatch(rf"Port {taken} is in use: give the API another one, such as PORT=\d+ make up", api)
 
 
 @pytest.mark.parametrize(
