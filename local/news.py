@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
-from mle_assets.failures import why
+from mle_assets.failures import job_name, why
 from model_registry.history import Event, HistoryDamaged
 from model_registry.store import Registry
 
@@ -52,7 +52,7 @@ class News:
         run = record.dagster_run
         took = f" after {record.end_time - record.start_time:.0f} s" if record.start_time and record.end_time else ""
         reason = f": {why_it_failed(self._instance, run.run_id)}" if run.status == dg.DagsterRunStatus.FAILURE else ""
-        return f"{run.job_name:<10} {_ENDED[run.status]}{took} (run {run.run_id[:8]}){reason}"
+        return f"{job_name(run.job_name):<10} {_ENDED[run.status]}{took} (run {run.run_id[:8]}){reason}"
 
     def _history(self) -> list[Event]:
         try:

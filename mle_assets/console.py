@@ -12,7 +12,7 @@ from dagster._core.execution.plan.objects import ErrorSource
 from dagster._core.log_manager import get_log_record_event, get_log_record_metadata, has_log_record_event
 from dagster_shared.error import SerializableErrorInfo
 
-from mle_assets.failures import why
+from mle_assets.failures import job_name, why
 
 _SKIPPED = "Dependencies for step"
 """How Dagster begins its message about each step after a failed one: there are dozens, and all say the same."""
@@ -41,19 +41,19 @@ class RunLines(logging.Handler):
 
 def of_event(event: dg.DagsterEvent) -> str | None:
     """The text for an event, or None for one that a reader of the console can do without."""
-    step = event.step_key or ""
+    step, job = event.step_key or "", job_name(event.job_name)
     match event.event_type:
         case dg.DagsterEventType.RUN_START:
-            return f"{event.job_name} begins"
+            return f"{job} begins"
         case dg.DagsterEventType.RUN_SUCCESS:
-            return f"{event.job_name} succeeded"
+            return f"{job} succeeded"
         case dg.DagsterEventType.RUN_CANCELED:
-            return f"{event.job_name} was cancelled"
+            return f"{job} was cancelled"
         case dg.DagsterEventType.RUN_FAILURE:
             data = event.job_failure_data
             interrupted = data.failure_reason == RunFailureReason.UNEXPECTED_TERMINATION
             trace = "" if data.first_step_failure_event or interrupted else _trace(data.error)
-            return f"{event.job_name} failed; the UI shows all of it under the run's id{trace}"
+            return f"{job} failed; the UI shows all of it under the run's id{trace}"
         case dg.DagsterEventType.STEP_SUCCESS:
             return f"{step:<44} {event.step_success_data.duration_ms / 1000:>7.1f} s"
         case dg.DagsterEventType.STEP_FAILURE:

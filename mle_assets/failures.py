@@ -7,6 +7,7 @@ from functools import wraps
 from typing import ParamSpec, TypeVar, cast
 
 import dagster as dg
+from dagster._core.definitions.assets.job.asset_job import IMPLICIT_ASSET_JOB_NAME
 from dagster._core.events import RunFailureReason
 from dagster_shared.error import SerializableErrorInfo
 
@@ -73,7 +74,7 @@ def why(failure: dg.DagsterEvent) -> str:
     data = failure.job_failure_data
     step = data.first_step_failure_event
     if data.failure_reason == RunFailureReason.UNEXPECTED_TERMINATION:
-        return f"The run of {failure.job_name} was interrupted before its end."
+        return f"The run of {job_name(failure.job_name)} was interrupted before its end."
     if step is None:
         return _on_one_line(_of_user(data.error).message if data.error else failure.message or "Nothing is known.")
     foreseen = step.step_failure_data.user_failure_data
@@ -82,6 +83,11 @@ def why(failure: dg.DagsterEvent) -> str:
     error = step.step_failure_data.error
     what = _of_user(error).message if error else "nothing more is known"
     return _on_one_line(f"The step {step.step_key} failed on an error that nobody foresaw: {what}")
+
+
+def job_name(name: str) -> str:
+    """A job by its name; Dagster's own for assets that were chosen one by one is no name for people."""
+    return "assets" if name == IMPLICIT_ASSET_JOB_NAME else name
 
 
 def _of_user(error: SerializableErrorInfo) -> SerializableErrorInfo:
