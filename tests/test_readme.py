@@ -12,7 +12,7 @@ import pytest
 
 from api.settings import Settings as ApiSettings
 from mle_assets.resources import Settings as PipelineSettings
-from model_registry.cli import models
+from model_registry.cli.main import models
 from model_registry.listing import EXAMPLE, Listing
 from model_registry.store import Registry
 from tests.api.server import Server, serving

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from model_registry.cli import EXIT_BUSY, EXIT_REFUSED, models
+from model_registry.cli.main import models
+from model_registry.cli.refusals import EXIT_BUSY, EXIT_REFUSED
 from model_registry.disk import lock
 from model_registry.store import Registry
 from tests.making import KEEP, PROMOTE, publish

@@ -1,0 +1,47 @@
+"""The `models` command: what is in the registry, what is in production, and how to change it."""
+
+from pathlib import Path
+
+import click
+
+from model_registry.cli.reading import diff, history, list_versions, show_version, verify
+from model_registry.cli.writing import export_command, import_command, promote, prune, rollback
+from model_registry.settings import DEFAULT_REGISTRY
+from model_registry.store import Registry
+
+
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80},
+    epilog="A VERSION may be shortened to any part of it that no other version has. "
+    "Exit codes: 0 done, 1 refused or damaged (the message says what), 2 wrong usage, "
+    "3 another writer is at work.",
+)
+@click.option(
+    "--registry",
+    "folder",
+    envvar="MODEL_REGISTRY",
+    default=DEFAULT_REGISTRY,
+    show_default=True,
+    show_envvar=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    help="The registry folder.",
+)
+@click.pass_context
+def models(context: click.Context, folder: Path) -> None:
+    """Look after the published models: list, compare, promote, roll back, verify."""
+    context.obj = Registry(folder)
+
+
+for command in (
+    list_versions,
+    show_version,
+    diff,
+    history,
+    promote,
+    rollback,
+    verify,
+    prune,
+    export_command,
+    import_command,
+):
+    models.add_command(command)

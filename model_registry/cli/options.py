@@ -1,0 +1,20 @@
+"""What several commands are given: the registry, a version by a part of its id, --json, --reason."""
+
+import click
+
+from model_registry.store import Registry, UnknownVersion
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+because = click.option("--reason", required=True, help="Why; it goes into the history.")
+pass_registry = click.make_pass_decorator(Registry)
+
+
+def full_id(registry: Registry, part: str) -> str:
+    """The one version whose id is, or contains, what was typed."""
+    versions = registry.versions()
+    found = [version for version in versions if version == part] or [v for v in versions if part and part in v]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise UnknownVersion(f"{part!r} may be any of {', '.join(found)}: give more of it")
+    raise UnknownVersion(f"the registry {registry.folder} holds no version {part!r}: see `models list`")

@@ -1,0 +1,75 @@
+"""The commands that change something: promote, rollback, prune, export, import."""
+
+import getpass
+from pathlib import Path
+
+import click
+
+from model_registry.archive import export_version, import_version
+from model_registry.cli.options import because, full_id, pass_registry
+from model_registry.cli.refusals import in_words
+from model_registry.history import Decision
+from model_registry.store import Registry
+
+
+@click.command()
+@click.argument("version")
+@because
+@pass_registry
+def promote(registry: Registry, version: str, reason: str) -> None:
+    """Make VERSION the champion, whatever the gate says."""
+    with in_words():
+        target = full_id(registry, version)
+        decision = Decision(promote=True, reason=reason)
+        before = registry.champion()
+        champion = registry.promote(target, decision, run_id=None, actor=getpass.getuser())
+    if before is not None and before.version == target:
+        click.echo(f"{target} is the champion already: nothing was changed.")
+    else:
+        click.echo(f"{champion.version} is the champion.")
+
+
+@click.command()
+@click.option("--to", metavar="VERSION", help="Where to go back to; else the champion before the present one.")
+@because
+@pass_registry
+def rollback(registry: Registry, to: str | None, reason: str) -> None:
+    """Go back to an earlier champion."""
+    with in_words():
+        target = None if to is None else full_id(registry, to)
+        champion = registry.rollback(target, decision=Decision(promote=True, reason=reason), actor=getpass.getuser())
+    click.echo(f"{champion.version} is the champion again, in place of {champion.previous}.")
+
+
+@click.command()
+@click.option("--keep", type=click.IntRange(min=0), required=True, help="How many of the newest versions stay.")
+@pass_registry
+def prune(registry: Registry, keep: int) -> None:
+    """Remove old versions; the champion and its predecessors stay."""
+    with in_words():
+        removed = registry.prune(keep)
+    for version in removed:
+        click.echo(f"removed {version}")
+    click.echo(f"{len(removed)} versions removed, {len(registry.versions())} stay.")
+
+
+@click.command("export")
+@click.argument("version")
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@pass_registry
+def export_command(registry: Registry, version: str, file: Path) -> None:
+    """Write VERSION into a new archive FILE."""
+    with in_words():
+        target = full_id(registry, version)
+        export_version(registry, target, file)
+    click.echo(f"{target} is in {file}.")
+
+
+@click.command("import")
+@click.argument("file", type=click.Path(dir_okay=False, exists=True, path_type=Path))
+@pass_registry
+def import_command(registry: Registry, file: Path) -> None:
+    """Take the version in an archive FILE, verified."""
+    with in_words():
+        version = import_version(registry, file)
+    click.echo(f"{version} is in {registry.folder}; `models promote {version} --reason ...` makes it the champion.")
