@@ -98,7 +98,8 @@ def read_champion(content: bytes) -> Champion:
         return msgspec.json.decode(content, type=Champion)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise HistoryDamaged(
-            f"champion.json is damaged ({error}): restore it from the last line of history.jsonl"
+            f"champion.json is damaged ({error}): remove it, see with `models history` which version was the champion, "
+            "and make it that again with `models promote`"
         ) from error
 
 

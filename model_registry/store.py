@@ -104,8 +104,19 @@ class Registry:
         return open_version(self.path(version))
 
     def manifest(self, version: str) -> Manifest:
-        """A version's manifest, checked against its own checksum; the model is not opened."""
-        return read_manifest((self.path(version) / MANIFEST_FILE).read_bytes())
+        """A version's manifest, checked against its own checksum; the model is not opened.
+
+        Raises UnknownVersion or ManifestRefused.
+        """
+        file = self.path(version) / MANIFEST_FILE
+        try:
+            content = file.read_bytes()
+        except OSError as error:
+            raise ManifestRefused(
+                f"its {MANIFEST_FILE} cannot be read ({error.strerror}): restore the version from a back-up or an "
+                "exported archive"
+            ) from error
+        return read_manifest(content)
 
     def manifests(self) -> tuple[list[Manifest], dict[str, str]]:
         """The manifests of all versions, newest first, and for versions without a readable one the reason."""
@@ -113,7 +124,7 @@ class Registry:
         for version in self.versions():
             try:
                 read.append(self.manifest(version))
-            except (ManifestRefused, OSError) as error:
+            except ManifestRefused as error:
                 damaged[version] = str(error)
         return sorted(read, key=lambda manifest: (manifest.created_at, manifest.version), reverse=True), damaged
 

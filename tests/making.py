@@ -1,6 +1,6 @@
 """Real objects for the tests: small models, published versions, listings."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 import msgspec
 import numpy as np
@@ -32,7 +32,7 @@ def model(seed: int) -> bytes:
     return export(make_pipeline(DecisionTreeClassifier(max_depth=3, random_state=seed).fit(X, y)))
 
 
-def manifest(content: bytes, candidate: str = "tree", *, synthetic: bool = False) -> Manifest:
+def manifest(content: bytes, candidate: str = "tree") -> Manifest:
     """A manifest that fits the model, with golden rows of its own answers."""
     classifier = Classifier(content)
     golden = tuple(
@@ -52,7 +52,7 @@ def manifest(content: bytes, candidate: str = "tree", *, synthetic: bool = False
         signature=SIGNATURE,
         metrics={"test": {"accuracy": 0.7, "roc_auc": 0.88, "log_loss": 0.72}, "cross_validation": {"log_loss": 0.74}},
         parameters={"estimator": "DecisionTreeClassifier", "max_depth": 3},
-        snapshot=Snapshot(source="listings.csv.gz", sha256="ab" * 32, date=None, synthetic=synthetic),
+        snapshot=Snapshot(source="listings.csv.gz", sha256="ab" * 32, date=None, synthetic=False),
         rows=Rows(raw=100, kept=90, train=76, test=14, dropped={"price missing": 10}),
         data_versions={"raw_listings": "ab" * 32},
         run=Run(run_id="run-1", training_run_id="run-0", git_commit=None, code_versions={}, libraries={}),
@@ -61,7 +61,11 @@ def manifest(content: bytes, candidate: str = "tree", *, synthetic: bool = False
     )
 
 
-def publish(registry: Registry, seed: int, *, synthetic: bool = False) -> str:
-    """A small model published in a registry."""
+MADE_UP = Snapshot(source="synthetic", sha256="cd" * 32, date=date(2021, 12, 4), synthetic=True)
+
+
+def publish(registry: Registry, seed: int, candidate: str = "tree", **changes: object) -> str:
+    """A small model published in a registry, its manifest changed."""
     content = model(seed)
-    return registry.publish(manifest(content, synthetic=synthetic), content, b"<html>report</html>")
+    draft = msgspec.structs.replace(manifest(content, candidate), **changes)
+    return registry.publish(draft, content, b"<html>report</html>")

@@ -23,7 +23,7 @@ from model_registry.store import Registry
     default=DEFAULT_REGISTRY,
     show_default=True,
     show_envvar=True,
-    type=click.Path(file_okay=False, path_type=Path),
+    type=click.Path(file_okay=False, readable=False, path_type=Path),
     help="The registry folder.",
 )
 @click.pass_context

@@ -1,11 +1,15 @@
-"""What several commands are given: the registry, a version by a part of its id, --json, --reason."""
+"""What several commands are given: the registry, a version by a part of its id, --json, --all, --reason."""
 
 import click
 
+from model_registry.manifest import Manifest, ManifestRefused
 from model_registry.store import Registry, UnknownVersion
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 because = click.option("--reason", required=True, help="Why; it goes into the history.")
+with_details = click.option(
+    "--all", "everything", is_flag=True, help="Also hashes, runs, code, libraries, golden rows."
+)
 pass_registry = click.make_pass_decorator(Registry)
 
 
@@ -18,3 +22,12 @@ def full_id(registry: Registry, part: str) -> str:
     if found:
         raise UnknownVersion(f"{part!r} may be any of {', '.join(found)}: give more of it")
     raise UnknownVersion(f"the registry {registry.folder} holds no version {part!r}: see `models list`")
+
+
+def manifest_of(registry: Registry, part: str) -> Manifest:
+    """The manifest of the one version that was meant; where it is refused, the sentence names the version."""
+    version = full_id(registry, part)
+    try:
+        return registry.manifest(version)
+    except ManifestRefused as error:
+        raise ManifestRefused(f"{version}: {error}") from error

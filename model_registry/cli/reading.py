@@ -5,16 +5,16 @@ from typing import Any
 
 import click
 import msgspec
-from rich.console import Console
+from rich.table import Table
 
-from model_registry.cli.options import as_json, full_id, pass_registry
+from model_registry.cli.comparison import Row, compare, comparison_table
+from model_registry.cli.manifest_view import flat, view
+from model_registry.cli.options import as_json, full_id, manifest_of, pass_registry, with_details
 from model_registry.cli.refusals import EXIT_REFUSED, in_words
-from model_registry.cli.tables import flat, new_table, show
-from model_registry.manifest import Manifest
+from model_registry.cli.terminal import label_width, print_table, print_wrapped, terminal_width
+from model_registry.cli.version_table import version_table
+from model_registry.manifest import Manifest, ManifestRefused
 from model_registry.store import Registry, UnknownVersion
-
-_WIDE = 105
-_FIGURES = {"accuracy": "accuracy", "roc_auc": "ROC AUC", "log_loss": "log loss"}
 
 
 @click.command("list")
@@ -22,7 +22,7 @@ _FIGURES = {"accuracy": "accuracy", "roc_auc": "ROC AUC", "log_loss": "log loss"
 @pass_registry
 def list_versions(registry: Registry, *, as_json: bool) -> None:
     """List the published versions, newest first."""
-    with in_words():
+    with in_words(registry):
         champion = registry.champion()
         manifests, damaged = registry.manifests()
     production = champion.version if champion else None
@@ -34,64 +34,77 @@ def list_versions(registry: Registry, *, as_json: bool) -> None:
             ]
         )
         return
-    console = Console()
-    columns = ["", "version", "candidate", "accuracy", "ROC AUC", "log loss", "created"]
-    # A version begins with its candidate's name: a terminal of 80 columns has room for one of them.
-    if console.width < _WIDE:
-        columns.remove("candidate")
-    table = new_table(*columns)
-    for manifest in manifests:
-        test = manifest.metrics.get("test", {})
-        cells = {
-            "": "→" if manifest.version == production else "",
-            "version": manifest.version,
-            "candidate": manifest.candidate,
-            "created": f"{manifest.created_at:%Y-%m-%d}",
-            **{title: f"{test[name]:.4f}" if name in test else "" for name, title in _FIGURES.items()},
-        }
-        table.add_row(*(cells[column] for column in columns))
-    for version in damaged:
-        table.add_row("", version, *[""] * (len(columns) - 3), "damaged")
-    if table.row_count:
-        held = len(manifests) + len(damaged)
-        show(table, f"→ is the champion. {registry.folder} holds {held} version{'' if held == 1 else 's'}.")
-    else:
-        click.echo(f"No model has been published in {registry.folder} yet: run the pipeline.")
+    held = len(manifests) + len(damaged)
+    if not held:
+        print_wrapped(f"No model has been published in {registry.folder} yet: run the pipeline.")
+        return
+    print_table(version_table(manifests, list(damaged), production, terminal_width()), fold=False)
+    print_wrapped(f"→ is the champion. {registry.folder} holds {held} version{'' if held == 1 else 's'}.")
+    for version, problem in damaged.items():
+        print_wrapped(f"{version}: {problem}")
 
 
 @click.command("show")
 @click.argument("version")
+@with_details
 @as_json
 @pass_registry
-def show_version(registry: Registry, version: str, *, as_json: bool) -> None:
-    """Show all that is known about VERSION."""
-    with in_words():
-        manifest = registry.manifest(full_id(registry, version))
+def show_version(registry: Registry, version: str, *, everything: bool, as_json: bool) -> None:
+    """Show what is known about VERSION: metrics, data, parameters."""
+    with in_words(registry):
+        manifest = manifest_of(registry, version)
+        champion = registry.champion()
     if as_json:
         print_json(manifest)
         return
-    for name, value in flat(manifest).items():
-        click.echo(click.wrap_text(f"{name}: {value}", width=80, subsequent_indent="    "))
+    click.echo(_titled(manifest, champion.version if champion else None))
+    seen = view(manifest)
+    width = label_width(name for lines in seen.groups.values() for name in lines)
+    for title, lines in seen.groups.items():
+        click.echo(f"\n{title}")
+        print_table(_two_columns(lines, width))
+    if not everything:
+        click.echo("\nHashes, runs, code, libraries and golden rows: --all.")
+        return
+    click.echo("\ndetails")
+    for name, text in seen.details.items():
+        print_wrapped(f"{name}: {text}", indent=2, hanging=6)
 
 
 @click.command()
 @click.argument("a")
 @click.argument("b")
+@with_details
 @as_json
 @pass_registry
-def diff(registry: Registry, a: str, b: str, *, as_json: bool) -> None:
-    """Compare two versions: metrics, parameters, data."""
-    with in_words():
-        left, right = (registry.manifest(full_id(registry, version)) for version in (a, b))
-    sides = [flat(manifest) for manifest in (left, right)]
-    names = [name for name in {**sides[0], **sides[1]} if sides[0].get(name) != sides[1].get(name)]
+def diff(registry: Registry, a: str, b: str, *, everything: bool, as_json: bool) -> None:
+    """Compare two versions: metrics, data, parameters."""
+    with in_words(registry):
+        left, right = manifest_of(registry, a), manifest_of(registry, b)
+        champion = registry.champion()
     if as_json:
+        sides = [flat(manifest) for manifest in (left, right)]
+        names = [name for name in {**sides[0], **sides[1]} if sides[0].get(name) != sides[1].get(name)]
         print_json({name: [side.get(name) for side in sides] for name in names})
         return
-    table = new_table("what", left.version, right.version, fold="all")
-    for name in names:
-        table.add_row(name, *(side.get(name, "") for side in sides))
-    show(table, None if names else "The two do not differ.")
+    for side, manifest in (("A", left), ("B", right)):
+        click.echo(f"{side}  {_titled(manifest, champion.version if champion else None)}")
+    click.echo()
+    if left == right:
+        click.echo("The two do not differ.")
+        return
+    compared = compare(left, right)
+    print_table(comparison_table(compared))
+    click.echo()
+    same = [title for title, rows in compared.groups.items() if not rows]
+    if same:
+        print_wrapped(f"No difference: {'; '.join(same)}.")
+    if not compared.same_test_listings:
+        print_wrapped("Their test listings differ: a better figure may come from easier listings.")
+    if everything:
+        _print_details(compared.details)
+    elif compared.details:
+        print_wrapped(f"{len(compared.details)} differences in hashes, runs, code and libraries: --all.")
 
 
 @click.command()
@@ -99,19 +112,24 @@ def diff(registry: Registry, a: str, b: str, *, as_json: bool) -> None:
 @pass_registry
 def history(registry: Registry, *, as_json: bool) -> None:
     """Show promotions, refusals and rollbacks, oldest first."""
-    with in_words():
+    with in_words(registry):
         events = registry.history()
+        made_up = _synthetic(registry, {event.version for event in events} | {e.previous for e in events if e.previous})
     if as_json:
-        print_json(events)
+        print_json([{**msgspec.to_builtins(event), "synthetic": made_up[event.version]} for event in events])
         return
+
+    def marked(version: str) -> str:
+        return f"{version} (made up)" if made_up[version] else version
+
     for event in events:
-        instead = f" in place of {event.previous}" if event.action != "refusal" and event.previous else ""
+        instead = f" in place of {marked(event.previous)}" if event.action != "refusal" and event.previous else ""
         run = f", run {event.run_id}" if event.run_id else ""
         click.echo(f"{event.sequence:>4}  {event.at:%Y-%m-%d %H:%M:%S} UTC  {event.action}")
-        for text in (event.version + instead, f"by {event.actor}{run}", event.decision.reason):
-            click.echo(click.wrap_text(text, width=80, initial_indent=" " * 6, subsequent_indent=" " * 6))
+        for text in (marked(event.version) + instead, f"by {event.actor}{run}", event.decision.reason):
+            print_wrapped(text, indent=6)
     if not events:
-        click.echo(f"Nothing has been decided in {registry.folder} yet.")
+        print_wrapped(f"Nothing has been decided in {registry.folder} yet.")
 
 
 @click.command()
@@ -123,7 +141,7 @@ def verify(registry: Registry, version: str | None, *, everything: bool, as_json
     """Check a model (the champion unless told): hashes, golden rows."""
     if everything and version:
         raise click.UsageError("Give a version or --all, not both.")
-    with in_words():
+    with in_words(registry):
         if everything:
             problems = registry.problems()
             checked = [*registry.versions(), "champion.json", "history.jsonl"]
@@ -150,11 +168,48 @@ def print_json(value: object) -> None:
 
 
 def _summary(manifest: Manifest) -> dict[str, Any]:
+    test = manifest.metrics.get("test", {})
     return {
         "version": manifest.version,
         "candidate": manifest.candidate,
-        **{name: manifest.metrics.get("test", {}).get(name) for name in _FIGURES},
+        **{name: test.get(name) for name in ("accuracy", "roc_auc", "log_loss")},
         "created_at": manifest.created_at,
         "snapshot": manifest.snapshot,
         "run_id": manifest.run.run_id,
     }
+
+
+def _titled(manifest: Manifest, champion: str | None) -> str:
+    remarks = [
+        *(["the champion"] if manifest.version == champion else []),
+        *(["made up"] if manifest.snapshot.synthetic else []),
+    ]
+    return manifest.version + (f"  ({', '.join(remarks)})" if remarks else "")
+
+
+def _two_columns(lines: dict[str, str], label: int) -> Table:
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(overflow="fold", min_width=label)
+    table.add_column(overflow="fold")
+    for name, text in lines.items():
+        table.add_row(f"  {name}", text)
+    return table
+
+
+def _print_details(rows: list[Row]) -> None:
+    click.echo("\ndetails")
+    for row in rows:
+        click.echo(f"  {row.name}")
+        for side, text in (("A", row.a), ("B", row.b)):
+            print_wrapped(f"{side}  {text}", indent=4, hanging=7)
+
+
+def _synthetic(registry: Registry, versions: set[str]) -> dict[str, bool | None]:
+    """Whether each version's listings were made up; None where the version is gone or cannot be read."""
+    found: dict[str, bool | None] = {}
+    for version in versions:
+        try:
+            found[version] = registry.manifest(version).snapshot.synthetic
+        except (UnknownVersion, ManifestRefused):
+            found[version] = None
+    return found

@@ -1,5 +1,6 @@
 """From an expected error to its sentence on standard error and its exit code."""
 
+import errno
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -11,32 +12,50 @@ from model_registry.classifier import ModelRefused
 from model_registry.disk import RegistryBusy
 from model_registry.history import HistoryDamaged
 from model_registry.manifest import ManifestRefused
-from model_registry.store import NothingToRollBackTo, UnknownVersion
+from model_registry.store import NothingToRollBackTo, Registry, UnknownVersion
 
 EXIT_REFUSED, EXIT_BUSY = 1, 3
 
 _REFUSALS = (
     BadArchive,
-    FileExistsError,
     HistoryDamaged,
     ManifestRefused,
     ModelRefused,
     NothingToRollBackTo,
     UnknownVersion,
 )
+_NOT_ALLOWED = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 
 @contextmanager
-def in_words() -> Generator[None]:
-    """Turn an expected error into its sentence on standard error and the exit code for it."""
+def in_words(registry: Registry | None = None) -> Generator[None]:
+    """Turn an expected error into its sentence and its exit code; a registry that is given has to be there."""
     try:
+        if registry is not None and not registry.folder.is_dir():
+            raise UnknownVersion(
+                f"there is no registry {registry.folder}: run the pipeline, which makes it, or name another folder "
+                "with --registry or MODEL_REGISTRY"
+            )
         yield
     except RegistryBusy as error:
-        click.echo(f"Error: {error}", err=True)
-        sys.exit(EXIT_BUSY)
+        _end(str(error), EXIT_BUSY)
     except FileExistsError as error:
-        click.echo(f"Error: {error.filename2 or error.filename} is there already: choose another name.", err=True)
-        sys.exit(EXIT_REFUSED)
+        _end(f"{error.filename2 or error.filename} is there already: choose another name.", EXIT_REFUSED)
+    except OSError as error:
+        _end(_of_the_disk(error), EXIT_REFUSED)
     except _REFUSALS as error:
-        click.echo(f"Error: {error}", err=True)
-        sys.exit(EXIT_REFUSED)
+        _end(str(error), EXIT_REFUSED)
+
+
+def _end(sentence: str, code: int) -> None:
+    click.echo(f"Error: {sentence}", err=True)
+    sys.exit(code)
+
+
+def _of_the_disk(error: OSError) -> str:
+    cure = (
+        "run this as a user, and in a place, that is allowed to"
+        if error.errno in _NOT_ALLOWED
+        else "look at the folder and its disk, or restore it from a back-up"
+    )
+    return f"{error.filename or 'the registry'} cannot be used ({error.strerror or error}): {cure}"

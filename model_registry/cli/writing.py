@@ -18,7 +18,7 @@ from model_registry.store import Registry
 @pass_registry
 def promote(registry: Registry, version: str, reason: str) -> None:
     """Make VERSION the champion, whatever the gate says."""
-    with in_words():
+    with in_words(registry):
         target = full_id(registry, version)
         decision = Decision(promote=True, reason=reason)
         before = registry.champion()
@@ -35,7 +35,7 @@ def promote(registry: Registry, version: str, reason: str) -> None:
 @pass_registry
 def rollback(registry: Registry, to: str | None, reason: str) -> None:
     """Go back to an earlier champion."""
-    with in_words():
+    with in_words(registry):
         target = None if to is None else full_id(registry, to)
         champion = registry.rollback(target, decision=Decision(promote=True, reason=reason), actor=getpass.getuser())
     click.echo(f"{champion.version} is the champion again, in place of {champion.previous}.")
@@ -46,7 +46,7 @@ def rollback(registry: Registry, to: str | None, reason: str) -> None:
 @pass_registry
 def prune(registry: Registry, keep: int) -> None:
     """Remove old versions; the champion and its predecessors stay."""
-    with in_words():
+    with in_words(registry):
         removed = registry.prune(keep)
     for version in removed:
         click.echo(f"removed {version}")
@@ -59,7 +59,7 @@ def prune(registry: Registry, keep: int) -> None:
 @pass_registry
 def export_command(registry: Registry, version: str, file: Path) -> None:
     """Write VERSION into a new archive FILE."""
-    with in_words():
+    with in_words(registry):
         target = full_id(registry, version)
         export_version(registry, target, file)
     click.echo(f"{target} is in {file}.")

@@ -17,7 +17,7 @@ from api.settings import Settings
 from api.validation import MOST_LISTINGS
 from model_registry.listing import EXAMPLE, encode
 from model_registry.store import Registry
-from tests.making import PROMOTE, listing, publish
+from tests.making import MADE_UP, PROMOTE, listing, publish
 
 JSON = {"Content-Type": "application/json"}
 
@@ -68,7 +68,7 @@ def test_what_was_learned_from_made_up_listings_says_so_everywhere(service: http
     assert "synthetic" not in service.get("/readyz").json()
     assert service.get("/model").json()["synthetic"] is False
     registry = Registry(tmp_path)
-    registry.promote(publish(registry, 0, synthetic=True), PROMOTE, run_id="run-1", actor="test")
+    registry.promote(publish(registry, 0, snapshot=MADE_UP), PROMOTE, run_id="run-1", actor="test")
     with TestClient(create_app(Settings(model_registry=str(tmp_path)))) as client:
         assert client.post("/classify", json=EXAMPLE).headers["X-Synthetic"] == "true"
         assert client.get("/readyz").json()["synthetic"] is True

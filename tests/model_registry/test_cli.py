@@ -1,86 +1,17 @@
-"""The `models` command, as a person and as a program use it."""
+"""The `models` command: what changes something, and every mistake in a sentence."""
 
 import json
+import os
+import re
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
 
 from model_registry.cli.main import models
 from model_registry.cli.refusals import EXIT_BUSY, EXIT_REFUSED
 from model_registry.disk import lock
 from model_registry.store import Registry
-from tests.making import KEEP, PROMOTE, publish
-
-
-def run(registry: Registry, *arguments: str) -> Result:
-    return CliRunner().invoke(models, ["--registry", str(registry.folder), *arguments], env={"COLUMNS": "80"})
-
-
-@pytest.fixture
-def versions(registry: Registry) -> list[str]:
-    """Three versions: the first was champion, the second is, the third was refused."""
-    published = [publish(registry, seed) for seed in range(3)]
-    for version in published[:2]:
-        registry.promote(version, PROMOTE, run_id="run-1", actor="sensor")
-    registry.refuse(published[2], KEEP, run_id="run-2", actor="sensor")
-    return published
-
-
-def test_list_marks_the_champion_and_fits_into_80_columns(registry: Registry, versions: list[str]) -> None:
-    output = run(registry, "list").output
-    [line] = [line for line in output.splitlines() if line.lstrip().startswith("→ ") and "tree-" in line]
-    assert versions[1] in line
-    assert "0.7000" in line
-    assert "0.8800" in line
-    assert max(len(line) for line in output.splitlines()) <= 80
-    assert all(version in output for version in versions)
-
-
-def test_list_of_an_empty_registry_says_what_to_do(registry: Registry) -> None:
-    assert "run the pipeline" in run(registry, "list").output
-    assert json.loads(run(registry, "list", "--json").output) == []
-
-
-def test_list_shows_a_damaged_version_beside_the_others(registry: Registry, versions: list[str]) -> None:
-    (registry.path(versions[2]) / "manifest.json").write_text("{}")
-    output = run(registry, "list").output
-    assert "damaged" in output
-    assert versions[0] in output
-    assert json.loads(run(registry, "list", "--json").output)[-1]["version"] == versions[2]
-
-
-def test_list_as_json_is_for_programs(registry: Registry, versions: list[str]) -> None:
-    listed = json.loads(run(registry, "list", "--json").output)
-    assert [entry["version"] for entry in listed if entry["champion"]] == [versions[1]]
-    assert listed[0]["accuracy"] == 0.7
-    assert len(listed) == 3
-
-
-def test_show_tells_all_and_takes_a_part_of_the_id(registry: Registry, versions: list[str]) -> None:
-    digits = versions[0].split("-")[1]
-    output = run(registry, "show", digits).output
-    assert "metrics.test.roc_auc" in output
-    assert "listings.csv.gz" in output
-    assert json.loads(run(registry, "show", digits, "--json").output)["version"] == versions[0]
-
-
-def test_diff_shows_what_differs_and_only_that(registry: Registry, versions: list[str]) -> None:
-    differing = json.loads(run(registry, "diff", versions[0], versions[1], "--json").output)
-    assert {"version", "model.sha256"} <= set(differing)
-    assert "snapshot.sha256" not in differing
-    assert differing["version"] == versions[:2]
-    assert "do not differ" in run(registry, "diff", versions[0], versions[0]).output
-
-
-def test_history_tells_who_did_what_and_why(registry: Registry, versions: list[str]) -> None:
-    output = run(registry, "history").output
-    assert "promotion" in output
-    assert "refusal" in output
-    assert f"{versions[1]} in place of {versions[0]}" in output
-    assert "by sensor, run run-2" in output
-    assert "Not better." in output
-    assert [event["sequence"] for event in json.loads(run(registry, "history", "--json").output)] == [1, 2, 3]
+from tests.model_registry.commands import run
 
 
 def test_promote_and_rollback_change_the_champion_and_say_so(registry: Registry, versions: list[str]) -> None:
@@ -148,6 +79,60 @@ def test_a_mistake_is_told_in_a_sentence_and_an_exit_code(
     assert (result.exit_code, result.stdout) == (code, "")
     assert words in result.stderr
     assert len(registry.history()) == len(versions)
+
+
+@pytest.mark.parametrize("command", ["list", "history", "verify --all", "show x", "diff x y", "promote x --reason y"])
+def test_a_registry_that_is_not_there_is_told_and_not_made(command: str, registry: Registry) -> None:
+    result = run(registry, *command.split())
+    assert (result.exit_code, result.stdout) == (EXIT_REFUSED, "")
+    assert f"there is no registry {registry.folder}: run the pipeline" in result.stderr
+    assert not registry.folder.exists()
+
+
+def test_a_damaged_pointer_is_told_and_the_cure_it_names_works(registry: Registry, versions: list[str]) -> None:
+    pointer = registry.folder / "champion.json"
+    pointer.write_text('{"version": ')
+    refused = run(registry, "list")
+    assert (refused.exit_code, refused.stdout) == (EXIT_REFUSED, "")
+    assert "champion.json is damaged" in refused.stderr
+    assert "remove it, see with `models history` which version was the champion" in refused.stderr
+    pointer.unlink()
+    assert versions[1] in run(registry, "history").output
+    assert run(registry, "promote", versions[1], "--reason", "the pointer was damaged").exit_code == 0
+    assert run(registry, "verify", "--all").exit_code == 0
+
+
+def test_a_manifest_of_a_newer_schema_is_told_by_the_versions_name(registry: Registry, versions: list[str]) -> None:
+    file = registry.path(versions[0]) / "manifest.json"
+    file.write_bytes(re.sub(rb'"schema_version": \d+', b'"schema_version": 99', file.read_bytes()))
+    for arguments in (["show", versions[0]], ["diff", versions[1], versions[0]]):
+        refused = run(registry, *arguments)
+        assert (refused.exit_code, refused.stdout) == (EXIT_REFUSED, "")
+        assert f"{versions[0]}: the manifest has schema version 99" in refused.stderr
+        assert "upgrade the code" in refused.stderr
+
+
+def test_a_manifest_that_is_gone_is_told_with_its_cure(registry: Registry, versions: list[str]) -> None:
+    (registry.path(versions[0]) / "manifest.json").unlink()
+    assert "restore the version from a back-up or an exported archive" in run(registry, "show", versions[0]).stderr
+
+
+def test_a_folder_that_cannot_be_used_is_told_in_a_sentence(registry: Registry) -> None:
+    registry.folder.mkdir()
+    (registry.folder / "versions").write_text("a file")
+    refused = run(registry, "list")
+    assert (refused.exit_code, refused.stdout) == (EXIT_REFUSED, "")
+    assert f"{registry.folder / 'versions'} cannot be used (Not a directory): look at the folder" in refused.stderr
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_folder_that_may_not_be_read_is_told_in_a_sentence(registry: Registry, versions: list[str]) -> None:
+    registry.folder.chmod(0)
+    refused = run(registry, "list")
+    registry.folder.chmod(0o700)
+    assert (refused.exit_code, refused.stdout) == (EXIT_REFUSED, "")
+    assert "cannot be used (Permission denied): run this as a user" in refused.stderr
+    assert versions[0] not in refused.stderr
 
 
 def test_another_writer_has_an_exit_code_of_its_own(

@@ -149,7 +149,7 @@ def test_a_second_writer_waits_and_then_fails_in_words(registry: Registry) -> No
 def test_a_damaged_pointer_is_named(registry: Registry) -> None:
     promote(registry, publish(registry, 0))
     (registry.folder / "champion.json").write_text("{}")
-    with pytest.raises(HistoryDamaged, match=r"champion.json is damaged .*: restore it from the last line"):
+    with pytest.raises(HistoryDamaged, match=r"champion.json is damaged .*: remove it, see with `models history`"):
         registry.champion()
 
 

@@ -4,14 +4,13 @@ import shutil
 from pathlib import Path
 
 import dagster as dg
-import msgspec
 import pandas as pd
 import pytest
 
 from model_registry.classifier import Classifier
 from model_registry.listing import encode
 from tests.conftest import Pipeline, instance_in, make_pipeline
-from tests.making import PROMOTE, manifest, model, publish
+from tests.making import MADE_UP, PROMOTE, publish
 
 
 def failure_of(result: dg.ExecuteInProcessResult) -> str:
@@ -54,10 +53,9 @@ def test_a_challenger_that_is_not_better_is_published_and_its_refusal_recorded(r
     champion = ready.registry.champion()
     assert champion
     shutil.rmtree(ready.registry.folder)
-    content, hopeless = model(1), {"test": {"accuracy": 0.2, "roc_auc": 0.5, "log_loss": 9.0}}
     # It has no profile and never was better than the majority class: nothing keeps it from being compared.
-    rival = msgspec.structs.replace(manifest(content, synthetic=True), profile=None, metrics=hopeless)
-    other = ready.registry.publish(rival, content, b"report")
+    hopeless = {"test": {"accuracy": 0.2, "roc_auc": 0.5, "log_loss": 9.0}}
+    other = publish(ready.registry, 1, snapshot=MADE_UP, profile=None, metrics=hopeless)
     ready.registry.promote(other, PROMOTE, run_id=None, actor="test")
     demanding = make_pipeline(ready.assets.parent, ready.instance, gate_margin=10.0)
     assert demanding.run("promotion").success

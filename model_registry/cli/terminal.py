@@ -1,0 +1,54 @@
+"""Text and tables for a terminal of any width, and whole where the output goes elsewhere."""
+
+import textwrap
+from collections.abc import Iterable
+
+import click
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+_READABLE = 80
+_UNBOUNDED = 10_000
+_WIDEST_LABEL = 36
+
+
+def terminal_width() -> int | None:
+    """The columns of the terminal, or None where the output goes into a file or a program."""
+    console = Console()
+    return console.width if console.is_terminal else None
+
+
+def new_table() -> Table:
+    """An empty table; its columns are added with `add_column`."""
+    return Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
+
+
+def needed_width(table: Table) -> int:
+    """The columns a table takes with nothing in it folded."""
+    return Console(width=_UNBOUNDED).measure(table).maximum
+
+
+def print_table(table: Table, *, fold: bool = True) -> None:
+    """Print a table, folded into the terminal's width unless told not to."""
+    width = terminal_width() if fold else None
+    Console(width=width or _UNBOUNDED, highlight=False).print(table, soft_wrap=width is None)
+
+
+def label_width(names: Iterable[str]) -> int:
+    """The columns for indented names beside their values; the longest are folded."""
+    return min(2 + max((len(name) for name in names), default=0), _WIDEST_LABEL)
+
+
+def print_wrapped(text: str, *, indent: int = 0, hanging: int | None = None) -> None:
+    """Print a text between words, never within one (an id is one word), the lines after the first at `hanging`."""
+    width = terminal_width()
+    lines = textwrap.wrap(
+        text,
+        width=min(width, _READABLE) if width else _UNBOUNDED,
+        initial_indent=" " * indent,
+        subsequent_indent=" " * (indent if hanging is None else hanging),
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    click.echo("\n".join(lines))

@@ -1,0 +1,20 @@
+"""The `models` command, as a program and as a terminal see it."""
+
+import click
+from click.testing import CliRunner, Result
+
+from model_registry.cli.main import models
+from model_registry.store import Registry
+
+
+def run(registry: Registry, *arguments: str) -> Result:
+    """The command as a program sees it: its output is no terminal."""
+    return CliRunner().invoke(models, ["--registry", str(registry.folder), *arguments])
+
+
+def in_terminal(registry: Registry, width: int, *arguments: str) -> str:
+    """What the command prints in a terminal of some width."""
+    environment = {"COLUMNS": str(width), "TTY_COMPATIBLE": "1", "TERM": "xterm"}
+    result = CliRunner().invoke(models, ["--registry", str(registry.folder), *arguments], env=environment)
+    assert result.exit_code == 0, result.output
+    return click.unstyle(result.output)
