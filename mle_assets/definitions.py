@@ -23,6 +23,7 @@ from mle_assets.listings.split import the_halves_can_be_used, train_and_test_lis
 from mle_assets.models.candidates import CANDIDATES, families
 from mle_assets.models.training import training_asset
 from mle_assets.release.champion import champion
+from mle_assets.release.observation import observe_champion, the_registry_agrees
 from mle_assets.resources import Settings, make_resources
 from model_registry.settings import BadSetting, read_settings
 
@@ -45,9 +46,10 @@ def make_definitions(settings: Settings) -> dg.Definitions:
             the_listings_are_plausible,
             the_halves_can_be_used,
             leader_beats_the_majority_class,
+            the_registry_agrees,
         ],
         jobs=[training, promotion, train_and_promote],
-        sensors=[promote_best_model, new_snapshot_sensor(settings.snapshot_folder)],
+        sensors=[promote_best_model, new_snapshot_sensor(settings.snapshot_folder), observe_champion],
         schedules=[weekly_training],
         resources=make_resources(settings),
         # A process for every step would cost more than most steps take.

@@ -9,7 +9,9 @@ import dagster as dg
 import pytest
 
 from local.processes import running
+from mle_assets.release.observation import latest_champion, latest_evaluation
 from tests.conftest import Pipeline
+from tests.making import MADE_UP, PROMOTE, publish
 from tests.waiting import until
 
 pytestmark = pytest.mark.slow
@@ -96,3 +98,26 @@ def test_a_run_killed_together_with_its_daemon_is_begun_again_by_the_next_one(
         assert trainings()[before:] == ["STARTED"]
         with running(*daemon, log=tmp_path / "daemon-2.log", **settings):
             until(lambda: trainings()[before:] == ["FAILURE", "SUCCESS"], seconds=120, every=0.5)
+
+
+def test_a_rollback_by_the_command_is_observed_within_a_minute(ready: Pipeline, home: Path, tmp_path: Path) -> None:
+    settings = environment(ready, home)
+    before = publish(ready.registry, seed=0, snapshot=MADE_UP)
+    ready.registry.promote(before, PROMOTE, run_id=None, actor="test")
+    assert ready.run("promotion").success
+    promoted = ready.registry.champion()
+    assert promoted
+    assert promoted.version != before
+    rollback = ["models", "rollback", "--reason", "It was wrong."]
+    with dg.DagsterInstance.from_config(str(home)) as instance:
+        with running("dagster-daemon", "run", "-m", "mle_assets.definitions", log=tmp_path / "daemon.log", **settings):
+            until(lambda: bool(instance.all_instigator_state()), seconds=90, every=0.5)
+            subprocess.run(rollback, env={**os.environ, **settings}, check=True, capture_output=True)
+            until(lambda: latest_champion(instance) == before, seconds=60, every=0.5)
+            # The check is stored right after the observation.
+            until(lambda: (latest_evaluation(instance) or (True, ""))[0] is False, seconds=5)
+        [observed] = instance.fetch_observations(dg.AssetKey("champion"), limit=10).records
+    observation = observed.asset_observation
+    assert observation
+    assert observation.metadata["reason"].value == "It was wrong."
+    assert observation.metadata["synthetic"].value is True

@@ -78,7 +78,8 @@ def fields(config_type: ConfigType) -> dict[str, Field]:
 
 
 def test_every_check_blocks_what_would_lie_without_it() -> None:
-    checks = GRAPH.asset_check_keys
+    # Nothing is made from the champion, and a person may have changed it on purpose.
+    checks = GRAPH.asset_check_keys - {dg.AssetCheckKey(dg.AssetKey("champion"), "the_registry_agrees")}
     assert {check.name for check in checks} == {
         "listings_follow_their_schema",
         "enough_listings_are_kept",
@@ -101,15 +102,18 @@ def test_every_check_blocks_what_would_lie_without_it() -> None:
 
 def test_every_check_ends_the_run_in_words() -> None:
     for check in DEFINITIONS.asset_checks or ():
+        if not all(GRAPH.get_check_spec(key).blocking for key in check.check_keys):  # pyright: ignore
+            continue
         function = check.node_def.compute_fn.decorated_fn  # pyright: ignore
         assert hasattr(function, "__wrapped__"), f"put @refusing between {function.__name__} and Dagster's decorator"
 
 
-def test_both_sensors_run_and_the_schedule_waits_to_be_turned_on() -> None:
+def test_the_sensors_run_and_the_schedule_waits_to_be_turned_on() -> None:
     repository = DEFINITIONS.get_repository_def()
     assert {sensor.name: sensor.default_status.value for sensor in repository.sensor_defs} == {
         "promote_best_model": "RUNNING",
         "new_snapshot": "RUNNING",
+        "observe_champion": "RUNNING",
     }
     assert {schedule.name: schedule.default_status.value for schedule in repository.schedule_defs} == {
         "weekly_training": "STOPPED"

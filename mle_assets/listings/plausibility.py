@@ -11,6 +11,7 @@ import dagster as dg
 import numpy as np
 import pandas as pd
 
+from mle_assets.failures import refusing
 from mle_assets.listings.cleaning import listings, share_of
 from mle_assets.listings.parsing import is_empty_list, is_json_list
 
@@ -240,6 +241,7 @@ CLAIMS = (
         for claim in CLAIMS
     ],
 )
+@refusing
 def the_listings_are_plausible(listings: pd.DataFrame, raw_listings: pd.DataFrame) -> Iterator[dg.AssetCheckResult]:
     """What is well-formed is also such as listings of New York are."""
     for claim in CLAIMS:

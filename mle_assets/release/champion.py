@@ -23,6 +23,7 @@ from mle_assets.listings.features import category_codes, feature_matrix, to_list
 from mle_assets.models.scoring import losses
 from mle_assets.models.training import TrainedModel
 from mle_assets.release.comparability import shifts
+from mle_assets.release.figures import decision_figures, published_figures
 from mle_assets.release.gate import Comparison, Contender, constant_losses, judge
 from model_registry.classifier import Classifier, ModelRefused, PublishedModel
 from model_registry.disk import RegistryBusy
@@ -234,12 +235,18 @@ def settle(
 def _metadata(
     registry: Registry, current: PublishedModel | None, challenger: str, in_production: str, decision: Decision
 ) -> dict[str, Any]:
+    published = registry.open(challenger)
+    manifests = [published.manifest, *([] if current is None else [current.manifest])]
     return {
         "champion": in_production,
         "decision": "promoted" if decision.promote else "kept",
         "reason": decision.reason,
-        "challenger_vs_champion": _comparison(registry.open(challenger), current, decision),
-        "decision_numbers": decision.numbers,
+        "challenger_vs_champion": _comparison(published, current, decision),
+        # What the model in production had when it was published, then the challenger's, then the gate's numbers
+        # of this comparison: there, challenger and champion are what they were before the decision.
+        **next((published_figures(known) for known in manifests if known.version == in_production), {}),
+        **published_figures(published.manifest, prefix="challenger_"),
+        **decision_figures(decision),
         "registry": dg.MetadataValue.path(str(registry.folder.resolve())),
         "challenger_version": dg.MetadataValue.path(str(registry.path(challenger).resolve())),
     }
