@@ -102,7 +102,7 @@ def test_the_check_passes_again_when_a_run_or_a_person_makes_them_agree(
     assert isinstance(evaluation, dg.AssetCheckEvaluation)
     assert evaluation.passed
     pipeline.registry.promote(second, BY_HAND, run_id=None, actor="ann")
-    observed, evaluation = told(pipeline)
+    _, evaluation = told(pipeline)
     assert latest_champion(pipeline.instance) == second
     assert isinstance(evaluation, dg.AssetCheckEvaluation)
     assert not evaluation.passed
