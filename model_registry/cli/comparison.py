@@ -62,7 +62,7 @@ def comparison_table(comparison: Comparison) -> Table:
     table.add_column("", overflow="fold", min_width=label_width(names))
     for title in ("A", "B"):
         table.add_column(title, overflow="fold")
-    table.add_column("better", no_wrap=True)
+    table.add_column("better", min_width=len("better"))
     for title, rows in comparison.groups.items():
         if rows:
             table.add_row(title, style="bold")

@@ -137,8 +137,10 @@ def test_diff_groups_what_differs_and_names_the_better_side(registry: Registry) 
     worse = {"test": {"accuracy": 0.6, "roc_auc": 0.88, "log_loss": 0.9}}
     better = {"test": {"accuracy": 0.7, "roc_auc": 0.88, "log_loss": 0.7}}
     a = publish(registry, 0, "a" * 40, metrics=better, snapshot=MADE_UP, parameters={"max_depth": 3})
-    b = publish(registry, 1, "b" * 40, metrics=worse, parameters={"max_depth": 4})
+    real = msgspec.structs.replace(MADE_UP, synthetic=False, source="https://example.org/" + "listings/" * 12)
+    b = publish(registry, 1, "b" * 40, metrics=worse, parameters={"max_depth": 4}, snapshot=real)
     output = in_terminal(registry, 80, "diff", "aaa", "bbb")
+    assert re.search(r"A +B +better", output)
     assert output.splitlines()[:2] == [f"A  {a}  (made up)", f"B  {b}"]
     assert re.search(r"accuracy +0.7000 +0.6000 +A", output)
     assert re.search(r"log_loss +0.7000 +0.9000 +A", output)
