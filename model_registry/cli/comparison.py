@@ -6,11 +6,13 @@ from typing import Literal
 from rich.table import Table
 
 from model_registry.cli.manifest_view import View, metrics_title, view
-from model_registry.cli.terminal import label_width, new_table
+from model_registry.cli.terminal import GAP, label_width, new_table
 from model_registry.manifest import Manifest
 
 Side = Literal["A", "B"]
 
+_BETTER = "better"
+_NARROWEST_SIDE = 6
 _HIGHER_IS_BETTER = {"accuracy", "balanced_accuracy", "macro_f1", "f1", "precision", "recall", "roc_auc"}
 _LOWER_IS_BETTER = {"log_loss", "brier", "brier_score", "ece", "calibration_error"}
 
@@ -55,14 +57,18 @@ def better_side(metric: str, a: float | None, b: float | None) -> Side | None:
     return None
 
 
-def comparison_table(comparison: Comparison) -> Table:
-    """The groups under each other: name, A, B, and the better side of each metric."""
+def comparison_table(comparison: Comparison, width: int | None) -> Table:
+    """The groups under each other: name, A, B, and the better side of each metric; `width` is the terminal's, or None.
+
+    What is too long is folded within A and B, which share what the other columns leave.
+    """
+    label = label_width(row.name for rows in comparison.groups.values() for row in rows)
+    side = None if width is None else max((width - label - len(_BETTER) - 3 * GAP) // 2, _NARROWEST_SIDE)
     table = new_table()
-    names = [row.name for rows in comparison.groups.values() for row in rows]
-    table.add_column("", overflow="fold", min_width=label_width(names))
+    table.add_column("", overflow="fold", width=label)
     for title in ("A", "B"):
-        table.add_column(title, overflow="fold")
-    table.add_column("better", min_width=len("better"))
+        table.add_column(title, overflow="fold", max_width=side)
+    table.add_column(_BETTER, width=len(_BETTER))
     for title, rows in comparison.groups.items():
         if rows:
             table.add_row(title, style="bold")

@@ -94,7 +94,7 @@ def diff(registry: Registry, a: str, b: str, *, everything: bool, as_json: bool)
         click.echo("The two do not differ.")
         return
     compared = compare(left, right)
-    print_table(comparison_table(compared))
+    print_table(comparison_table(compared, terminal_width()))
     click.echo()
     same = [title for title, rows in compared.groups.items() if not rows]
     if same:

@@ -8,6 +8,8 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+GAP = 2
+"""The columns between two of a table."""
 _READABLE = 80
 _UNBOUNDED = 10_000
 _WIDEST_LABEL = 36

@@ -9,7 +9,7 @@ import pytest
 
 from model_registry.cli.comparison import better_side
 from model_registry.cli.manifest_view import summarize
-from model_registry.manifest import Manifest
+from model_registry.manifest import Manifest, Rows
 from model_registry.store import Registry
 from tests.making import MADE_UP, PROMOTE, publish
 from tests.model_registry.commands import in_terminal, run
@@ -138,7 +138,8 @@ def test_diff_groups_what_differs_and_names_the_better_side(registry: Registry) 
     better = {"test": {"accuracy": 0.7, "roc_auc": 0.88, "log_loss": 0.7}}
     a = publish(registry, 0, "a" * 40, metrics=better, snapshot=MADE_UP, parameters={"max_depth": 3})
     real = msgspec.structs.replace(MADE_UP, synthetic=False, source="https://example.org/" + "listings/" * 12)
-    b = publish(registry, 1, "b" * 40, metrics=worse, parameters={"max_depth": 4}, snapshot=real)
+    rows = Rows(raw=100, kept=80, train=66, test=14, dropped={"bedrooms missing": 20})
+    b = publish(registry, 1, "b" * 40, metrics=worse, parameters={"max_depth": 4}, snapshot=real, rows=rows)
     output = in_terminal(registry, 80, "diff", "aaa", "bbb")
     assert re.search(r"A +B +better", output)
     assert output.splitlines()[:2] == [f"A  {a}  (made up)", f"B  {b}"]
