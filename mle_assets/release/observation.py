@@ -71,7 +71,11 @@ def the_registry_agrees(context: dg.AssetCheckExecutionContext, release: Release
     return dg.AssetCheckResult(passed=passed, severity=dg.AssetCheckSeverity.WARN, description=sentence)
 
 
-@dg.sensor(default_status=dg.DefaultSensorStatus.RUNNING, minimum_interval_seconds=20)
+@dg.sensor(
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    minimum_interval_seconds=20,
+    description="Tells Dagster the registry's champion after a `models promote` or `models rollback`.",
+)
 def observe_champion(context: dg.SensorEvaluationContext, release: Release) -> dg.SensorResult | dg.SkipReason:
     """Tells Dagster the registry's champion after a `models promote` or `models rollback`, once for each change.
 

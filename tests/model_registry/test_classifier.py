@@ -82,7 +82,7 @@ def test_a_model_with_other_ends_is_refused(content: bytes, difference: str) -> 
 @pytest.mark.parametrize(
     ("changes", "difference"),
     [
-        ({"schema_version": 2}, "schema version 2, this code reads 1"),
+        ({"schema_version": 3}, "schema version 3, this code reads 1 to 2"),
         ({"golden": ()}, "no golden rows"),
         ({"version": "tree-000000000000"}, "the folder is named tree-"),
         ({"candidate": "bush"}, "the model bush-"),
