@@ -78,6 +78,14 @@ def trace(instance: dg.DagsterInstance, *keys: str) -> Lineage:
     return Lineage(records)
 
 
+def snapshot_behind(instance: dg.DagsterInstance, key: str) -> Snapshot | None:
+    """The snapshot that an asset's latest materialization was made from, or None where Dagster has no record of it."""
+    try:
+        return trace(instance, key).snapshot()
+    except LineageBroken:
+        return None
+
+
 def _record(instance: dg.DagsterInstance, key: str, storage_id: int | None) -> Record:
     wanted = AssetRecordsFilter(
         asset_key=dg.AssetKey.from_user_string(key), storage_ids=None if storage_id is None else [storage_id]

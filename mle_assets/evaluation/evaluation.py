@@ -17,12 +17,14 @@ from mle_assets.artefacts import replace_file
 from mle_assets.code_version import code_version
 from mle_assets.evaluation.metrics import Metrics, measure, roc_curves
 from mle_assets.evaluation.report import Figures, Report, render
+from mle_assets.lineage import snapshot_behind
 from mle_assets.listings.features import category_codes, feature_matrix
 from mle_assets.models.candidates import Candidate
 from mle_assets.models.scoring import losses
 from mle_assets.models.training import TrainedModel, Training
 from model_registry.classifier import REPORT_FILE, Classifier
 from model_registry.listing import CATEGORIES, FEATURES
+from model_registry.manifest import Snapshot
 
 _LATENCY_CALLS = 200
 _SEED = 0
@@ -51,8 +53,13 @@ class Evaluation:
         return cls(figures, pd.read_csv(folder / "predictions.csv"), (folder / REPORT_FILE).read_bytes())
 
 
-def evaluate(training: Training, model: bytes, test: pd.DataFrame) -> tuple[Figures, pd.DataFrame, Report]:
-    """A model's figures on the test listings, the predecessor's prediction rows, and what the report shows."""
+def evaluate(
+    training: Training, model: bytes, test: pd.DataFrame, snapshot: Snapshot | None = None
+) -> tuple[Figures, pd.DataFrame, Report]:
+    """A model's figures on the test listings, the predecessor's prediction rows, and what the report shows.
+
+    `snapshot` is what the listings come from, as far as it is known.
+    """
     classifier = Classifier(model)
     X, y = feature_matrix(test), category_codes(test)
     probabilities = on_all_cores(classifier, X)
@@ -66,7 +73,7 @@ def evaluate(training: Training, model: bytes, test: pd.DataFrame) -> tuple[Figu
         importance=permutation_importance(classifier, X[:_IMPORTANCE_ROWS], y[:_IMPORTANCE_ROWS]),
         latency_us=single_row_latency(classifier, X),
     )
-    return figures, prediction_rows(test, probabilities), Report(figures, roc_curves(probabilities, y))
+    return figures, prediction_rows(test, probabilities), Report(figures, roc_curves(probabilities, y), snapshot)
 
 
 def prediction_rows(test: pd.DataFrame, probabilities: NDArray[np.float32]) -> pd.DataFrame:
@@ -128,8 +135,11 @@ def evaluation_asset(candidate: Candidate) -> dg.AssetsDefinition:
         kinds={"onnx"},
         description=f"What {candidate.name} answers for the test listings, row by row, and how good that is.",
     )
-    def evaluation(model: TrainedModel, test_listings: pd.DataFrame) -> dg.MaterializeResult[Evaluation]:
-        figures, predictions, report = evaluate(model.training, model.onnx, test_listings)
+    def evaluation(
+        context: dg.AssetExecutionContext, model: TrainedModel, test_listings: pd.DataFrame
+    ) -> dg.MaterializeResult[Evaluation]:
+        snapshot = snapshot_behind(context.instance, "test_listings")
+        figures, predictions, report = evaluate(model.training, model.onnx, test_listings, snapshot)
         return dg.MaterializeResult(value=Evaluation(figures, predictions, render(report)), metadata=_metadata(figures))
 
     return evaluation

@@ -9,6 +9,7 @@ import msgspec
 from mle_assets.evaluation.metrics import Metrics
 from mle_assets.models.training import CrossValidation
 from model_registry.listing import CATEGORIES
+from model_registry.manifest import Snapshot
 
 _COLOURS = ("#2f6f9f", "#3f8f5f", "#c07f2f", "#b03f4f")
 
@@ -32,16 +33,21 @@ class Figures(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True)
 class Report:
-    """What a report shows: the figures, and each category's ROC curve as (false, true positive rate) points."""
+    """What a report shows: the figures, and each category's ROC curve as (false, true positive rate) points.
+
+    `snapshot` is what the listings come from; None where Dagster has no record of it.
+    """
 
     figures: Figures
     roc_curves: dict[str, list[tuple[float, float]]]
+    snapshot: Snapshot | None
 
 
 def render(report: Report) -> bytes:
     """The report as a self-contained HTML page, UTF-8."""
     page = _template().render(
         figures=report.figures,
+        snapshot=report.snapshot,
         metrics=report.figures.metrics,
         headline=report.figures.metrics.headline(),
         categories=[str(name) for name in CATEGORIES],

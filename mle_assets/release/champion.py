@@ -1,11 +1,7 @@
 """«champion»: the leader published, compared with the champion, and promoted if it is better."""
 
-import platform
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from importlib.metadata import version as library_version
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import dagster as dg
 import numpy as np
@@ -18,32 +14,19 @@ from mle_assets.code_version import code_version
 from mle_assets.evaluation.evaluation import Evaluation
 from mle_assets.evaluation.leaderboard import Leaderboard
 from mle_assets.failures import failing_on
-from mle_assets.lineage import Lineage, LineageBroken, trace
-from mle_assets.listings.features import category_codes, feature_matrix, to_listing
+from mle_assets.lineage import LineageBroken, trace
+from mle_assets.listings.features import category_codes, feature_matrix
 from mle_assets.models.scoring import losses
 from mle_assets.models.training import TrainedModel
 from mle_assets.release.comparability import shifts
 from mle_assets.release.figures import decision_figures, published_figures
 from mle_assets.release.gate import Comparison, Contender, constant_losses, judge
+from mle_assets.release.publication import Halves, draft_manifest
 from model_registry.classifier import Classifier, ModelRefused, PublishedModel
 from model_registry.disk import RegistryBusy
 from model_registry.history import Decision, HistoryDamaged
-from model_registry.listing import encode
-from model_registry.manifest import (
-    SCHEMA_VERSION,
-    SIGNATURE,
-    GoldenRow,
-    Manifest,
-    Rows,
-    Run,
-    digest,
-    version_id,
-)
-from model_registry.profile import profile_of
+from model_registry.manifest import Manifest, version_id
 from model_registry.store import ChampionChanged, Registry, UnknownVersion
-
-_GOLDEN_PER_CATEGORY = 2
-_LIBRARIES = ("dagster", "numpy", "onnx", "onnxruntime", "pandas", "scikit-learn", "skl2onnx")
 
 
 class Release(dg.ConfigurableResource[None]):
@@ -57,14 +40,6 @@ class Release(dg.ConfigurableResource[None]):
     def registry(self) -> Registry:
         """The registry folder."""
         return Registry(Path(self.registry_folder))
-
-
-@dataclass(frozen=True)
-class Halves:
-    """The listings that the leader was trained on, and those that the gate judges by."""
-
-    train: pd.DataFrame
-    test: pd.DataFrame
 
 
 class NotTheRankedModel(Exception):
@@ -92,18 +67,6 @@ def leading_model(artefacts: Artefacts, ranking: Leaderboard) -> tuple[TrainedMo
             "since. Materialize its evaluation and the leaderboard first."
         )
     return model, evaluation
-
-
-def golden_rows(model: bytes, test: pd.DataFrame) -> tuple[GoldenRow, ...]:
-    """The first listings of each category in the test half, with the model's own probabilities."""
-    classifier = Classifier(model)
-    chosen = test.groupby("price_category", sort=True).head(_GOLDEN_PER_CATEGORY)
-    rows: list[GoldenRow] = []
-    for _, row in chosen.iterrows():
-        listing = to_listing(row)
-        low, mid, high, lux = (float(p) for p in classifier.probabilities(encode(listing))[0])
-        rows.append(GoldenRow(listing, (low, mid, high, lux)))
-    return tuple(rows)
 
 
 def compare(
@@ -136,51 +99,6 @@ def _standing_of(
         shifts=None
         if manifest.profile is None
         else shifts(manifest.profile, feature_matrix(train), category_codes(train)),
-    )
-
-
-def draft_manifest(
-    lineage: Lineage,
-    run_id: str,
-    git_commit: str | None,
-    model: TrainedModel,
-    evaluation: Evaluation,
-    halves: Halves,
-) -> Manifest:
-    """All that is known about a model; the registry adds its version, digests and time."""
-    raw, listings = lineage.metadata("raw_listings"), lineage.metadata("listings")
-    validated = model.training.cross_validation
-    return Manifest(
-        schema_version=SCHEMA_VERSION,
-        version="",
-        candidate=model.training.candidate,
-        created_at=datetime.fromtimestamp(0, UTC),
-        model=digest(model.onnx),
-        report=digest(evaluation.report),
-        signature=SIGNATURE,
-        metrics={
-            "test": evaluation.figures.metrics.headline(),
-            "cross_validation": {"log_loss": validated.log_loss, "standard_error": validated.standard_error},
-        },
-        parameters=model.training.parameters,
-        snapshot=lineage.snapshot(),
-        rows=Rows(
-            raw=cast("int", raw["dagster/row_count"]),
-            kept=cast("int", listings["dagster/row_count"]),
-            train=len(halves.train),
-            test=len(halves.test),
-            dropped=cast("dict[str, int]", listings["dropped_rows"]),
-        ),
-        data_versions=lineage.data_versions(),
-        run=Run(
-            run_id=run_id,
-            training_run_id=lineage.run_id(f"models/{model.training.candidate}"),
-            git_commit=git_commit,
-            code_versions=lineage.code_versions(),
-            libraries={"python": platform.python_version(), **{name: library_version(name) for name in _LIBRARIES}},
-        ),
-        golden=golden_rows(model.onnx, halves.test),
-        profile=profile_of(feature_matrix(halves.train), category_codes(halves.train)),
     )
 
 
@@ -259,6 +177,7 @@ def _comparison(
     lines: dict[str, dict[str, Any]] = {
         "version": {side: manifest.version for side, manifest in columns.items()},
         "model (kB)": {side: round(manifest.model.bytes / 1000, 1) for side, manifest in columns.items()},
+        "listings": {side: "made up" if m.snapshot.synthetic else "real" for side, m in columns.items()},
         "snapshot": {side: manifest.snapshot.sha256[:12] for side, manifest in columns.items()},
         "log loss, this test half": {
             side: round(decision.numbers[f"{side}_log_loss"], 4)

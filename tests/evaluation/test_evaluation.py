@@ -60,6 +60,7 @@ def test_a_report_is_one_page_that_asks_for_nothing_else(trained: Pipeline) -> N
     page = (trained.assets / "evaluations" / "hist_gradient_boosting" / "report.html").read_text()
     assert "<h1>hist_gradient_boosting</h1>" in page
     assert page.count("<polyline") == 4
+    assert "The listings were made up" in page
     for sign in ("http:", "https:", "<script", "<link", "src=", "@import"):
         assert sign not in page
 

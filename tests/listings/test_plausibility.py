@@ -277,7 +277,7 @@ def test_halves_that_cannot_be_used_say_so(raw: pd.DataFrame) -> None:
     cheap = listings[listings["price_category"] == 0]
     assert [result.description for result in results(the_halves_can_be_used, listings, cheap)] == [
         None,
-        f"None of the {len(cheap):,} test listings is Mid or High or Lux, and at least 1 of each price category is "
+        f"0 of the {len(cheap):,} test listings are Mid or High or Lux, and at least 1 of each price category is "
         "needed: use a larger snapshot.",
         f"{len(cheap):,} of the {len(cheap):,} test listings are among the train listings, where 0 may be: an id "
         "stands twice in the listings.",

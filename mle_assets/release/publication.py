@@ -1,0 +1,86 @@
+"""What is published of a leader: its manifest, drafted from the run's lineage and the listings it learned from."""
+
+import platform
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version as library_version
+from typing import cast
+
+import pandas as pd
+
+from mle_assets.evaluation.evaluation import Evaluation
+from mle_assets.lineage import Lineage
+from mle_assets.listings.features import category_codes, feature_matrix, to_listing
+from mle_assets.models.training import TrainedModel
+from model_registry.classifier import Classifier
+from model_registry.listing import encode
+from model_registry.manifest import SCHEMA_VERSION, SIGNATURE, GoldenRow, Manifest, Rows, Run, digest
+from model_registry.profile import profile_of
+
+_GOLDEN_PER_CATEGORY = 2
+_LIBRARIES = ("dagster", "numpy", "onnx", "onnxruntime", "pandas", "scikit-learn", "skl2onnx")
+
+
+@dataclass(frozen=True)
+class Halves:
+    """The listings that the leader was trained on, and those that the gate judges by."""
+
+    train: pd.DataFrame
+    test: pd.DataFrame
+
+
+def draft_manifest(
+    lineage: Lineage,
+    run_id: str,
+    git_commit: str | None,
+    model: TrainedModel,
+    evaluation: Evaluation,
+    halves: Halves,
+) -> Manifest:
+    """All that is known about a model; the registry adds its version, digests and time."""
+    raw, listings = lineage.metadata("raw_listings"), lineage.metadata("listings")
+    validated = model.training.cross_validation
+    return Manifest(
+        schema_version=SCHEMA_VERSION,
+        version="",
+        candidate=model.training.candidate,
+        created_at=datetime.fromtimestamp(0, UTC),
+        model=digest(model.onnx),
+        report=digest(evaluation.report),
+        signature=SIGNATURE,
+        metrics={
+            "test": evaluation.figures.metrics.headline(),
+            "cross_validation": {"log_loss": validated.log_loss, "standard_error": validated.standard_error},
+        },
+        parameters=model.training.parameters,
+        snapshot=lineage.snapshot(),
+        rows=Rows(
+            raw=cast("int", raw["dagster/row_count"]),
+            kept=cast("int", listings["dagster/row_count"]),
+            train=len(halves.train),
+            test=len(halves.test),
+            dropped=cast("dict[str, int]", listings["dropped_rows"]),
+        ),
+        data_versions=lineage.data_versions(),
+        run=Run(
+            run_id=run_id,
+            training_run_id=lineage.run_id(f"models/{model.training.candidate}"),
+            git_commit=git_commit,
+            code_versions=lineage.code_versions(),
+            libraries={"python": platform.python_version(), **{name: library_version(name) for name in _LIBRARIES}},
+        ),
+        golden=golden_rows(model.onnx, halves.test),
+        profile=profile_of(feature_matrix(halves.train), category_codes(halves.train)),
+    )
+
+
+def golden_rows(model: bytes, test: pd.DataFrame) -> tuple[GoldenRow, ...]:
+    """The first listings of each category in the test half, with the model's own probabilities."""
+    classifier = Classifier(model)
+    chosen = test.groupby("price_category", sort=True).head(_GOLDEN_PER_CATEGORY)
+    rows: list[GoldenRow] = []
+    for _, row in chosen.iterrows():
+        listing = to_listing(row)
+        low, mid, high, lux = (float(p) for p in classifier.probabilities(encode(listing))[0])
+        rows.append(GoldenRow(listing, (low, mid, high, lux)))
+    return tuple(rows)
