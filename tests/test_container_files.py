@@ -30,7 +30,7 @@ def test_dagster_takes_the_settings_that_a_container_writes(tmp_path: Path, monk
         monkeypatch.setenv(variable, "x")
     write_settings(tmp_path)
     taken, _ = dagster_instance_config(str(tmp_path))
-    assert list(taken["storage"]) == ["postgres"]
+    assert taken["storage"]["custom"]["class"] == "PatientPostgresStorage"
     assert [file.name for file in tmp_path.iterdir()] == ["dagster.yaml"]
 
 
@@ -77,6 +77,16 @@ def test_every_service_is_started_again_and_has_limits_and_bounded_logs() -> Non
         assert service["restart"] == "unless-stopped", name
         assert {"mem_limit", "pids_limit"} <= set(service), name
         assert service["logging"]["options"] == {"max-size": "10m", "max-file": "3"}, name
+
+
+def test_every_service_has_longer_than_the_engines_ten_seconds_to_stop() -> None:
+    for name, service in SERVICES.items():
+        assert service["stop_grace_period"] in {"30s", "1m", "2m"}, name
+
+
+def test_a_training_has_one_openmp_thread_unless_told_otherwise() -> None:
+    # Several spin where other work is on the cores: a fit of seconds outlasted the two minutes that a stop waits.
+    assert SERVICES["code"]["environment"]["OMP_NUM_THREADS"] == "${TRAINING_THREADS:-1}"
 
 
 def test_no_service_gets_the_docker_socket_or_a_folder_of_the_machine() -> None:
