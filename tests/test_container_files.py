@@ -81,7 +81,7 @@ def test_every_service_is_started_again_and_has_limits_and_bounded_logs() -> Non
 
 def test_every_service_has_longer_than_the_engines_ten_seconds_to_stop() -> None:
     for name, service in SERVICES.items():
-        assert service["stop_grace_period"] in {"30s", "1m", "2m"}, name
+        assert service["stop_grace_period"] in {"30s", "1m", "10m"}, name
 
 
 def test_a_training_has_one_openmp_thread_unless_told_otherwise() -> None:

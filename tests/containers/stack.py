@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import httpx
 
@@ -18,6 +18,8 @@ from tests.waiting import until
 
 ROOT = Path(__file__).parents[2]
 SERVICES = ("postgres", "code", "webserver", "daemon", "api")
+# Relative to the checkout that is used.
+FILES = "compose.yaml:tests/containers/compose.yaml"
 _KEPT = ("HOME", "PATH", "XDG_RUNTIME_DIR")
 ENDED = ("SUCCESS", "FAILURE", "CANCELED")
 
@@ -91,6 +93,9 @@ class Answer:
 class Stack:
     """A compose project."""
 
+    present: ClassVar[list["Stack"]] = []
+    """Those that have been used and not been removed."""
+
     project: str
     settings: dict[str, str]
     folder: Path = ROOT
@@ -100,7 +105,13 @@ class Stack:
     def environment(self) -> dict[str, str]:
         """What the commands need, and the settings; neither this shell's SNAPSHOT nor a .env of the checkout."""
         kept = {name: value for name, value in os.environ.items() if name in _KEPT or name.startswith("DOCKER_")}
-        return {**kept, **self.settings, "COMPOSE_PROJECT_NAME": self.project, "COMPOSE_ENV_FILES": "/dev/null"}
+        return {
+            **kept,
+            **self.settings,
+            "COMPOSE_PROJECT_NAME": self.project,
+            "COMPOSE_ENV_FILES": "/dev/null",
+            "COMPOSE_FILE": FILES,
+        }
 
     def compose(self, *arguments: str, check: bool = True, **settings: str) -> subprocess.CompletedProcess[str]:
         """`docker compose` in the checkout."""
@@ -181,7 +192,7 @@ class Stack:
         rows = self.graphql(_RUNS)["runsOrError"]["results"]
         return {row["runId"]: Run(row["runId"], row["jobName"], row["status"], row["parentRunId"]) for row in rows}
 
-    def wait_for_status(self, run_id: str, *statuses: str, seconds: float = 180) -> Run:
+    def wait_for_status(self, run_id: str, *statuses: str, seconds: float = 600) -> Run:
         """Until a run has one of some states; what kills the webserver meanwhile is waited for as well."""
         start = time.monotonic()
 
@@ -248,8 +259,17 @@ class Stack:
         """The registry's history, told by the `models` command in the API's container."""
         return json.loads(self.inside("api", "models", "history", "--json").stdout)
 
+    def last_lines(self) -> str:
+        """What each service said last, and how its container is."""
+        logs = (
+            self.compose("logs", "--no-color", "--timestamps", "--tail=100", name, check=False) for name in SERVICES
+        )
+        states = self.compose("ps", "--all", check=False)
+        return "\n".join(told.stdout + told.stderr for told in (*logs, states))
+
     def remove(self) -> None:
         """Containers, networks, volumes and images, all gone."""
+        Stack.present.remove(self)
         self.compose("down", "--volumes", "--remove-orphans", "--timeout", "5", check=False)
         for name in ("api", "dagster"):
             told("docker", "image", "rm", f"listing-price-category/{name}:{self.settings['TAG']}", check=False)
@@ -270,7 +290,7 @@ def told(
 def new_stack() -> Stack:
     """A project with a name, ports, a password and image tag of its own; nothing is started."""
     name = f"lpc-test-{secrets.token_hex(4)}"
-    return Stack(
+    stack = Stack(
         name,
         {
             "POSTGRES_PASSWORD": secrets.token_hex(16),
@@ -281,6 +301,8 @@ def new_stack() -> Stack:
             "SYNTHETIC_LISTINGS": "4000",
         },
     )
+    Stack.present.append(stack)
+    return stack
 
 
 def reason_to_skip() -> str | None:
