@@ -111,6 +111,7 @@ class Stack:
             "COMPOSE_PROJECT_NAME": self.project,
             "COMPOSE_ENV_FILES": "/dev/null",
             "COMPOSE_FILE": FILES,
+            "COMPOSE_ANSI": "never",
         }
 
     def compose(self, *arguments: str, check: bool = True, **settings: str) -> subprocess.CompletedProcess[str]:
