@@ -255,6 +255,23 @@ def test_a_training_run_outlives_what_it_does_not_run_in(stack: Stack, service: 
     kept.check()
 
 
+def test_a_training_run_outlasts_a_database_that_is_away_for_longer_than_dagster_waits(stack: Stack) -> None:
+    kept = Kept(stack)
+    run_id = stack.launch("training")
+    stack.wait_for_status(run_id, "STARTED")
+    stack.compose("stop", "postgres")
+    time.sleep(30)
+    stack.compose("start", "postgres")
+    assert stack.wait_for_status(run_id, *ENDED).status == "SUCCESS"
+    stack.wait_for_promotion(set(kept.runs))
+    # And the code server still looks after its runs: it ends when told to, instead of being killed.
+    stack.compose("stop", "--timeout=60", "code")
+    assert stack.container("code")["State"]["ExitCode"] == 0
+    stack.up()
+    until(stack.works, seconds=120, every=0.5)
+    kept.check()
+
+
 def test_a_training_run_whose_container_is_killed_fails_and_the_next_succeeds(stack: Stack) -> None:
     kept = Kept(stack)
     run_id = stack.launch("training")
