@@ -205,6 +205,7 @@ def execute(home: Path, *arguments: str, **settings: str) -> subprocess.Complete
     )
 
 
+@pytest.mark.slow
 def test_the_bare_dagster_command_ends_with_the_sentence(tmp_path: Path) -> None:
     (tmp_path / "x.csv").touch()
     done = execute(tmp_path, "-j", "training", SNAPSHOT="x.csv")
@@ -214,6 +215,7 @@ def test_the_bare_dagster_command_ends_with_the_sentence(tmp_path: Path) -> None
     assert len(done.stdout.splitlines()) < 10
 
 
+@pytest.mark.slow
 def test_the_bare_dagster_command_ends_with_the_sentence_of_a_wrong_setting(tmp_path: Path) -> None:
     done = execute(tmp_path, "-j", "training", GATE_CONFIDENCE="2")
     assert done.returncode == 1

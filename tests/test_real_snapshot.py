@@ -38,6 +38,7 @@ def test_the_leader_is_better_by_far(new_york: Pipeline) -> None:
     assert leading.roc_auc >= 0.878
 
 
+@pytest.mark.slow
 def test_the_synthetic_snapshot_is_as_hard_as_the_real_one(trained_on_default: Pipeline, new_york: Pipeline) -> None:
     for candidate in ("simple_classifier_500", Leaderboard.read(new_york.assets / "leaderboard").leader):
         real, made_up = (

@@ -107,6 +107,7 @@ def test_a_check_that_fails_stops_what_is_downstream(
     assert not (pipeline.assets / "train_listings.parquet").exists()
 
 
+@pytest.mark.slow
 def test_all_over_again_gives_the_same_champion(pipeline: Pipeline, ready: Pipeline) -> None:
     assert pipeline.run("train_and_promote").success
     assert ready.run("promotion").success

@@ -12,6 +12,8 @@ from model_registry.history import Champion
 from tests.conftest import Pipeline, instance_in, make_pipeline
 from tests.test_runs import sentence
 
+pytestmark = pytest.mark.slow
+
 LISTINGS = 4_000
 Change = Callable[[pd.DataFrame], pd.DataFrame]
 
@@ -116,7 +118,6 @@ def test_data_that_is_wrong_in_itself_is_stopped_before_anything_learns_from_it(
     assert (standing(real), real.registry.history()) == before
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("damage", KEPT_OUT)
 def test_data_that_is_only_wrong_beside_the_champions_trains_a_model_that_is_kept_out(
     damage: str, real: Pipeline, table: pd.DataFrame, tmp_path: Path
