@@ -50,6 +50,7 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
         # What it left behind, or all of it where it did not end.
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
 
 def end_of(log: Path) -> str:

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -78,6 +79,7 @@ def snippet(language: str, marker: str, port: int) -> str:
     return block.replace("127.0.0.1:8000", f"127.0.0.1:{port}")
 
 
+@pytest.mark.skipif(not shutil.which("curl"), reason="there is no curl on this machine")
 def test_its_curl_command_is_answered(server: Server) -> None:
     command = snippet("console", "curl", server.port).split("$ ", 1)[1].rsplit("{", 1)[0]
     told = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True).stdout
