@@ -64,6 +64,15 @@ def manifest(content: bytes, candidate: str = "tree") -> Manifest:
 MADE_UP = Snapshot(source="synthetic", sha256="cd" * 32, date=date(2021, 12, 4), synthetic=True)
 
 
+BEATABLE: dict[str, object] = {
+    "snapshot": MADE_UP,
+    "profile": None,
+    "metrics": {"test": {"accuracy": 0.2, "roc_auc": 0.5, "log_loss": 9.0}},
+}
+"""Changes to a manifest with which nothing keeps a made-up challenger from being compared with the version: it has no
+profile that could differ, and never was better than the majority class."""
+
+
 def publish(registry: Registry, seed: int, candidate: str = "tree", **changes: object) -> str:
     """A small model published in a registry, its manifest changed."""
     content = model(seed)

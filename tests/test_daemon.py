@@ -11,7 +11,7 @@ import pytest
 from local.processes import running
 from mle_assets.release.observation import latest_champion, latest_evaluation
 from tests.conftest import Pipeline
-from tests.making import MADE_UP, PROMOTE, publish
+from tests.making import BEATABLE, PROMOTE, publish
 from tests.waiting import until
 
 pytestmark = pytest.mark.slow
@@ -102,7 +102,7 @@ def test_a_run_killed_together_with_its_daemon_is_begun_again_by_the_next_one(
 
 def test_a_rollback_by_the_command_is_observed_within_a_minute(ready: Pipeline, home: Path, tmp_path: Path) -> None:
     settings = environment(ready, home)
-    before = publish(ready.registry, seed=0, snapshot=MADE_UP)
+    before = publish(ready.registry, 0, **BEATABLE)
     ready.registry.promote(before, PROMOTE, run_id=None, actor="test")
     assert ready.run("promotion").success
     promoted = ready.registry.champion()

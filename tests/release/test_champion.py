@@ -10,7 +10,7 @@ import pytest
 from model_registry.classifier import Classifier
 from model_registry.listing import encode
 from tests.conftest import Pipeline, instance_in, make_pipeline
-from tests.making import MADE_UP, PROMOTE, publish
+from tests.making import BEATABLE, PROMOTE, publish
 
 
 def failure_of(result: dg.ExecuteInProcessResult) -> str:
@@ -53,9 +53,7 @@ def test_a_challenger_that_is_not_better_is_published_and_its_refusal_recorded(r
     champion = ready.registry.champion()
     assert champion
     shutil.rmtree(ready.registry.folder)
-    # It has no profile and never was better than the majority class: nothing keeps it from being compared.
-    hopeless = {"test": {"accuracy": 0.2, "roc_auc": 0.5, "log_loss": 9.0}}
-    other = publish(ready.registry, 1, snapshot=MADE_UP, profile=None, metrics=hopeless)
+    other = publish(ready.registry, 1, **BEATABLE)
     ready.registry.promote(other, PROMOTE, run_id=None, actor="test")
     demanding = make_pipeline(ready.assets.parent, ready.instance, gate_margin=10.0)
     assert demanding.run("promotion").success
