@@ -64,6 +64,10 @@ test-pythons: ## run the tests with every other Python found, each in an environ
 test-slow: $(INSTALLED) ## run the tests that take long: the daemon, many writers at once
 	@python -m pytest -m slow
 
+.PHONY: test-hostile
+test-hostile: $(INSTALLED) ## put the API among crowds of slow and rude peers, and say what it bears
+	@python -m pytest -m hostile --capture=no --verbosity=1 -o console_output_style=classic
+
 .PHONY: test-containers
 test-containers: $(INSTALLED) ## build the images and test the whole deployment on a real Docker engine
 	@python -m pytest -m containers --capture=no --verbosity=1 -o console_output_style=classic

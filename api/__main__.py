@@ -4,11 +4,14 @@ import logging
 import os
 import signal
 import sys
+from math import ceil
 
 import uvicorn
 
 from api.app import create_app
+from api.connections import Connections
 from api.logs import configure_logs
+from api.metrics import Metrics
 from api.settings import Settings
 from model_registry.settings import BadSetting, read_settings
 
@@ -24,13 +27,18 @@ def main() -> None:
         logging.getLogger("api").warning("API_KEYS is not set: whoever reaches the service may use it.")
     # When it has finished what was under way, uvicorn raises the signal again: an asked-for end is no failure.
     signal.signal(signal.SIGTERM, _end)
+    metrics = Metrics()
     uvicorn.run(
-        create_app(settings),
+        create_app(settings, metrics),
+        http=Connections(settings, metrics).protocol(),
+        ws="none",
         host=settings.host,
         port=settings.port,
         log_config=None,
         access_log=False,
         server_header=False,
+        forwarded_allow_ips=settings.forwarded_allow_ips,
+        timeout_keep_alive=ceil(settings.idle_seconds),
         timeout_graceful_shutdown=settings.grace_seconds,
     )
 

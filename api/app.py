@@ -24,23 +24,16 @@ from api.validation import Invalid
 from model_registry.store import Registry
 
 
-def create_app(settings: Settings) -> Litestar:
+def create_app(settings: Settings, metrics: Metrics | None = None) -> Litestar:
     """The API over the registry that the settings name; the champion is loaded at start and followed."""
-    metrics = Metrics()
+    metrics = metrics or Metrics()
     serving = Serving(Registry(Path(settings.model_registry)), metrics)
-    service = Service(serving, metrics, settings.body_seconds)
+    service = Service(serving, metrics, settings)
     guards = key_guard(settings.keys())
     app = Litestar(
         route_handlers=[
-            post("/classify", status_code=HTTP_200_OK, guards=guards, request_max_body_size=settings.body_limit)(
-                routes.classify
-            ),
-            post(
-                "/classify/batch",
-                status_code=HTTP_200_OK,
-                guards=guards,
-                request_max_body_size=settings.batch_body_limit,
-            )(routes.classify_batch),
+            post("/classify", status_code=HTTP_200_OK, guards=guards)(routes.classify),
+            post("/classify/batch", status_code=HTTP_200_OK, guards=guards)(routes.classify_batch),
             get("/model", guards=guards)(routes.model),
             get("/livez")(routes.livez),
             get(["/readyz", "/healthz"])(routes.readyz),
@@ -67,6 +60,5 @@ def create_app(settings: Settings) -> Litestar:
         routes=frozenset(route.path for route in app.routes),
         metrics=metrics,
         access=AccessLog() if settings.access_log else write_nothing,
-        concurrency_limit=settings.concurrency_limit,
     )
     return app

@@ -26,7 +26,26 @@ class Metrics:
         self._loads = Counter("api_model_loads", "Models loaded, verified and put to work.", registry=to)
         self._refusals = Counter("api_model_refusals", "Champions that were refused; the old one stays.", registry=to)
         self._of_answers: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
+        self._failures = Counter("api_registry_failures", "Looks at the registry that failed.", registry=to)
+        self._turned_away = Counter("api_turned_away", "Requests answered with 503 for want of room.", registry=to)
+        self._ended = Counter(
+            "api_connections_ended", "Connections ended before their peer ended them.", ["reason"], registry=to
+        )
+        self.ready = Gauge("api_ready", "1 where a champion is loaded, else 0.", registry=to)
+        self.following = Gauge("api_registry_following", "1 where the last look at the registry was good.", registry=to)
+        self.look_age = Gauge(
+            "api_registry_look_age_seconds", "Time since the last good look at the registry.", registry=to
+        )
         self.under_way = Gauge("api_requests_under_way", "Requests not yet answered.", registry=to)
+        self.being_answered = Gauge(
+            "api_requests_being_answered", "Requests whose body is there and whose answer is not.", registry=to
+        )
+        self.concurrency_limit = Gauge("api_concurrency_limit", "How many may be answered at once.", registry=to)
+        self.connections = Gauge("api_connections", "Open connections.", registry=to)
+        self.connection_limit = Gauge("api_connection_limit", "How many connections may be open.", registry=to)
+        self.held_bytes = Gauge(
+            "api_held_bytes", "Bytes of bodies not yet answered and of answers not yet read.", registry=to
+        )
 
     def answered(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count a request; `route` is one of the service's own, so that no client makes up a label."""
@@ -52,6 +71,18 @@ class Metrics:
     def refused(self) -> None:
         """Count a champion that cannot be served."""
         self._refusals.inc()
+
+    def look_failed(self) -> None:
+        """Count a look at the registry that failed."""
+        self._failures.inc()
+
+    def turned_away(self) -> None:
+        """Count a request for which there was no room."""
+        self._turned_away.inc()
+
+    def connection_ended(self, reason: str) -> None:
+        """Count a connection that was not left to its peer."""
+        self._ended.labels(reason).inc()
 
     def page(self) -> bytes:
         """All figures in Prometheus' text format."""

@@ -1,28 +1,23 @@
-"""Around every request: its id, its metrics, its log line, and a limit to how many there are."""
+"""Around every request: its id, its metrics, its log line."""
 
 import os
 import re
 import time
 from datetime import UTC, datetime
 
-import msgspec
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.logs import Access, AccessLine
 from api.metrics import Metrics
-from api.schemas import Problem
 
 REQUEST_ID = "X-Request-Id"
-HEALTH = frozenset({"/livez", "/readyz", "/healthz"})
 _PLAIN_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 _METHODS = frozenset({"GET", "POST", "HEAD", "OPTIONS", "PUT", "PATCH", "DELETE"})
 _OTHER = "other"
 
 
-def observed(
-    app: ASGIApp, *, routes: frozenset[str], metrics: Metrics, access: Access, concurrency_limit: int
-) -> ASGIApp:
-    """The app with every answer counted, logged and named; past the limit 503 for all but health."""
+def observed(app: ASGIApp, *, routes: frozenset[str], metrics: Metrics, access: Access) -> ASGIApp:
+    """The app with every answer counted, logged and named."""
     under_way = 0
     metrics.under_way.set_function(lambda: under_way)
 
@@ -48,10 +43,7 @@ def observed(
         method = scope["method"] if scope["method"] in _METHODS else _OTHER
         under_way += 1
         try:
-            if under_way > concurrency_limit and path not in HEALTH:
-                await _turn_away(send_named)
-            else:
-                await app(scope, receive, send_named)
+            await app(scope, receive, send_named)
         finally:
             under_way -= 1
             seconds = time.perf_counter() - start
@@ -76,10 +68,3 @@ def observed(
 def _request_id(scope: Scope) -> bytes:
     given = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
     return given if _PLAIN_ID.fullmatch(given) else os.urandom(16).hex().encode()
-
-
-async def _turn_away(send: Send) -> None:
-    body = msgspec.json.encode(Problem(503, "Too many requests are under way: try again in a second."))
-    headers = {b"content-type": b"application/json", b"content-length": str(len(body)).encode(), b"retry-after": b"1"}
-    await send({"type": "http.response.start", "status": 503, "headers": list(headers.items())})
-    await send({"type": "http.response.body", "body": body, "more_body": False})

@@ -1,22 +1,21 @@
 """What the service answers."""
 
 import asyncio
-from dataclasses import dataclass
+from collections.abc import Generator
+from contextlib import contextmanager
 
-from litestar import MediaType, Request, Response
+from litestar import Request, Response
 from litestar.datastructures import State
 from litestar.di import NamedDependency
 from litestar.exceptions import HTTPException
 from litestar.params import FromQuery
-from litestar.status_codes import (
-    HTTP_408_REQUEST_TIMEOUT,
-    HTTP_415_UNSUPPORTED_MEDIA_TYPE,
-    HTTP_503_SERVICE_UNAVAILABLE,
-)
+from litestar.status_codes import HTTP_503_SERVICE_UNAVAILABLE
 
+from api.bodies import json_body
 from api.metrics import Metrics
 from api.schemas import Answer, BadListing, Health, Model
 from api.serving import Champion, Serving
+from api.settings import Settings
 from api.validation import Invalid, read_batch, read_listing, read_rows
 from model_registry.listing import Listing
 
@@ -26,13 +25,31 @@ INLINE_LISTINGS = 100
 """A batch up to this size is answered where it arrives; a larger one in a thread, so that others are not held up."""
 
 
-@dataclass(frozen=True)
 class Service:
-    """What the handlers share: the champion, the figures, and how long a body may take to arrive."""
+    """What the handlers share: the champion, the figures, the limits."""
 
-    serving: Serving
-    metrics: Metrics
-    body_seconds: float
+    def __init__(self, serving: Serving, metrics: Metrics, settings: Settings) -> None:
+        """Answer nothing yet."""
+        self.serving, self.metrics, self.settings = serving, metrics, settings
+        self._being_answered = 0
+        metrics.being_answered.set_function(lambda: self._being_answered)
+        metrics.concurrency_limit.set(settings.concurrency_limit)
+
+    @contextmanager
+    def answering(self) -> Generator[None]:
+        """Room for one request that is being answered; raises 503 where there is none."""
+        if self._being_answered >= self.settings.concurrency_limit:
+            self.metrics.turned_away()
+            raise HTTPException(
+                detail="Too many requests are under way: try again in a second.",
+                status_code=HTTP_503_SERVICE_UNAVAILABLE,
+                headers={"Retry-After": "1"},
+            )
+        self._being_answered += 1
+        try:
+            yield
+        finally:
+            self._being_answered -= 1
 
     def champion(self) -> Champion:
         """The model that answers; raises 503 in words where there is none."""
@@ -46,9 +63,10 @@ async def classify(
 ) -> Response[Answer]:
     """Answer with the most probable price category; the headers name the model that answered."""
     champion = service.champion()
-    listing = read_listing(await json_body(request, service.body_seconds))
-    # Inference takes a few hundredths of a millisecond: a thread would cost more than it.
-    [answer] = champion.answers([listing], probabilities=probabilities)
+    body = await json_body(request, limit=service.settings.body_limit, seconds=service.settings.body_seconds)
+    with service.answering():
+        # Inference takes a few hundredths of a millisecond: a thread would cost more than it.
+        [answer] = champion.answers([read_listing(body)], probabilities=probabilities)
     service.metrics.predicted(answer.price_category, champion.version)
     return Response(answer, headers=champion.headers)
 
@@ -61,7 +79,7 @@ async def classify_batch(
 ) -> Response[list[Answer | BadListing]]:
     """Answer up to 10,000 listings in order, all from one model; `partial` answers the good ones among bad ones."""
     champion = service.champion()
-    body = await json_body(request, service.body_seconds)
+    body = await json_body(request, limit=service.settings.batch_body_limit, seconds=service.settings.body_seconds)
     size = body.count(b"}")
 
     def work() -> list[Answer | BadListing]:
@@ -70,7 +88,8 @@ async def classify_batch(
         answers = iter(champion.answers(good, probabilities=probabilities))
         return [BadListing(row.problem()) if isinstance(row, Invalid) else next(answers) for row in rows]
 
-    answered = work() if size <= INLINE_LISTINGS else await asyncio.to_thread(work)
+    with service.answering():
+        answered = work() if size <= INLINE_LISTINGS else await asyncio.to_thread(work)
     for category in (answer.price_category for answer in answered if isinstance(answer, Answer)):
         service.metrics.predicted(category, champion.version)
     return Response(answered, headers=champion.headers)
@@ -99,24 +118,3 @@ async def readyz(service: NamedDependency[Service]) -> Response[Health]:
 async def metrics(service: NamedDependency[Service]) -> Response[bytes]:
     """The figures in Prometheus' text format."""
     return Response(service.metrics.page(), media_type="text/plain; version=0.0.4; charset=utf-8")
-
-
-async def json_body(request: ApiRequest, seconds: float) -> bytes:
-    """The body of a request that says it is JSON; raises 415 for another kind and 408 for one that does not come."""
-    content_type = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-    if content_type != MediaType.JSON:
-        raise HTTPException(
-            detail=f"Send Content-Type: application/json, not {content_type or 'none'}.",
-            status_code=HTTP_415_UNSUPPORTED_MEDIA_TYPE,
-        )
-    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
-        raise HTTPException(
-            detail="Send the body as it is, without a Content-Encoding.", status_code=HTTP_415_UNSUPPORTED_MEDIA_TYPE
-        )
-    try:
-        async with asyncio.timeout(seconds):
-            return await request.body()
-    except TimeoutError:
-        raise HTTPException(
-            detail=f"The body did not arrive within {seconds:g} s.", status_code=HTTP_408_REQUEST_TIMEOUT
-        ) from None

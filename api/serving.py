@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+import threading
+import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -16,7 +18,23 @@ from model_registry.store import Registry, UnknownVersion
 POLL_SECONDS = 1.0
 """How often the pointer is looked at; file notifications do not cross every container's bind mount."""
 
+FIRST_LOOK_SECONDS = 10.0
+"""How long the start waits for the registry; after that the service is alive, and not ready."""
+LAST_LOOK_SECONDS = 2.0
+"""How long the end waits for a look that is under way."""
+HANGING_SECONDS = 5.0
+"""A look that takes longer is told of; a model is opened in a fraction of it."""
+MOST_WORDS = 500
+
 logger = logging.getLogger("api.serving")
+
+
+class PointerGone(Exception):
+    """The registry named a champion before and names none any more."""
+
+
+FORESEEN = (ModelRefused, UnknownVersion, HistoryDamaged, PointerGone, OSError)
+"""What can be wrong with a registry and says so in a sentence; anything else is logged with its traceback."""
 
 
 @dataclass(frozen=True)
@@ -75,51 +93,106 @@ class Champion:
 class Serving:
     """Holds the registry's champion, or the reason why there is none.
 
-    `champion` is replaced as a whole: a request that took it once is answered by one model. A champion that
-    is refused leaves the old one answering and its reason in `problem`.
+    `champion` is replaced as a whole: a request that took it once is answered by one model. Whatever goes wrong with
+    the registry leaves the old one answering, is told by `problem` as long as it lasts, and is tried again.
     """
 
     def __init__(self, registry: Registry, metrics: Metrics) -> None:
-        """Serve from this registry; nothing is read before `refresh`."""
+        """Serve from this registry; nothing is read before `look`."""
         self._registry = registry
         self._metrics = metrics
         self.champion: Champion | None = None
-        self.problem: str | None = "The champion has not been loaded yet."
-        self._refused: str | None = None
+        self._problem: str | None = None
+        self._logged: tuple[type, str] | None = None
+        self._last_good = time.monotonic()
+        self._good = False
+        self._looking_since: float | None = None
+        metrics.ready.set_function(lambda: self.champion is not None)
+        metrics.following.set_function(lambda: self._good and self._hanging() is None)
+        metrics.look_age.set_function(lambda: time.monotonic() - self._last_good)
 
-    def refresh(self) -> None:
-        """Load the champion if the registry names another one than is held."""
+    @property
+    def problem(self) -> str | None:
+        """What is wrong at this moment, in words: with the registry, with what it names, or that it does not answer."""
+        if (seconds := self._hanging()) is not None:
+            return f"The registry {self._registry.folder} has not answered for {seconds:.0f} s."
+        if self.champion is None and self._problem is None:
+            return "The champion has not been loaded yet."
+        return self._problem
+
+    def look(self) -> None:
+        """Load the champion if the registry names another one than is held; whatever goes wrong is told, not raised."""
+        self._looking_since = time.monotonic()
         try:
-            pointer = self._registry.champion()
-            if pointer is None:
-                self.problem = f"No model has been promoted in {self._registry.folder} yet: run the pipeline."
-                return
-            if self.champion is None or self.champion.version != pointer.version:
-                published = self._registry.open(pointer.version)
-                self.champion = Champion.of(published)
-                self._metrics.loaded(published.manifest)
-                logger.info("Serving %s", pointer.version)
-            self.problem = self._refused = None
-        except (ModelRefused, UnknownVersion, HistoryDamaged, OSError) as error:
-            self.problem = str(error)
-            if self._refused != self.problem:
-                self._refused = self.problem
-                self._metrics.refused()
-                logger.error("The champion cannot be served: %s", error)  # noqa: TRY400 (the sentence says all)
+            self._load()
+        except BaseException as error:  # one that is let through here would end the following, silently
+            self._failed(error)
+        else:
+            self._last_good, self._good, self._logged = time.monotonic(), True, None
+        finally:
+            self._looking_since = None
 
     @asynccontextmanager
     async def following(self) -> AsyncGenerator[None]:
-        """Keep up with the registry as long as the context is open; the first look is taken before it opens."""
-        await asyncio.to_thread(self.refresh)
-        task = asyncio.create_task(self._follow())
+        """Keep up with the registry as long as the context is open.
+
+        The first look is taken before it opens, unless the registry does not answer. A thread of its own looks, which
+        nobody has to wait for: a file system that hangs would otherwise hold up the end of the process, too.
+        """
+        loop, looked, stop = asyncio.get_running_loop(), asyncio.Event(), threading.Event()
+
+        def follow() -> None:
+            self.look()
+            with suppress(RuntimeError):  # the loop was closed meanwhile
+                loop.call_soon_threadsafe(looked.set)
+            while not stop.wait(POLL_SECONDS):
+                self.look()
+
+        thread = threading.Thread(target=follow, name="registry", daemon=True)
+        thread.start()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(looked.wait(), FIRST_LOOK_SECONDS)
         try:
             yield
         finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
+            stop.set()
+            patience = loop.time() + LAST_LOOK_SECONDS
+            while thread.is_alive() and loop.time() < patience:
+                await asyncio.sleep(0.01)
 
-    async def _follow(self) -> None:
-        while True:
-            await asyncio.sleep(POLL_SECONDS)
-            await asyncio.to_thread(self.refresh)
+    def _load(self) -> None:
+        pointer = self._registry.champion()
+        if pointer is None:
+            if self.champion is not None:
+                raise PointerGone(
+                    f"{self._registry.folder}/champion.json is gone: {self.champion.version} keeps answering until "
+                    "it is there again"
+                )
+            self._problem = f"No model has been promoted in {self._registry.folder} yet: run the pipeline."
+            return
+        if self.champion is None or self.champion.version != pointer.version:
+            published = self._registry.open(pointer.version)
+            self.champion = Champion.of(published)
+            self._metrics.loaded(published.manifest)
+            logger.info("Serving %s", pointer.version)
+        self._problem = None
+
+    def _failed(self, error: BaseException) -> None:
+        self._good = False
+        self._metrics.look_failed()
+        foreseen = isinstance(error, FORESEEN)
+        words = str(error) if foreseen else f"The registry cannot be followed: {type(error).__name__}: {error}"
+        self._problem = words if len(words) <= MOST_WORDS else words[:MOST_WORDS] + " …"
+        # Once as long as it lasts. The text of what was not foreseen may differ each time.
+        logged = type(error), self._problem if foreseen else ""
+        if logged == self._logged:
+            return
+        self._logged = logged
+        self._metrics.refused()
+        logger.error("The champion cannot be served: %s", self._problem, exc_info=None if foreseen else error)
+
+    def _hanging(self) -> float | None:
+        since = self._looking_since
+        if since is None or time.monotonic() - since < HANGING_SECONDS:
+            return None
+        return time.monotonic() - since

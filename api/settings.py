@@ -8,6 +8,7 @@ from msgspec import Meta
 from model_registry.settings import DEFAULT_REGISTRY
 
 Positive = Annotated[int, Meta(ge=1)]
+Seconds = Annotated[float, Meta(gt=0)]
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -19,6 +20,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """The address to listen on; in a container 0.0.0.0."""
     port: Annotated[int, Meta(ge=1, le=65535)] = 8000
     """The port to listen on."""
+    forwarded_allow_ips: str = "127.0.0.1"
+    """Peers whose X-Forwarded-For is believed, parted by commas, or *: the gateway in front."""
     api_keys: str = ""
     """Keys, parted by commas; with any set, everything but health needs one."""
     cors_origins: str = ""
@@ -27,10 +30,22 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """The largest body of a request in bytes; a larger one is a 413."""
     batch_body_limit: Positive = 10_000_000
     """The same for a batch."""
-    body_seconds: Annotated[float, Meta(gt=0)] = 10.0
+    body_seconds: Seconds = 10.0
     """How long a body may take to arrive; a slower one is a 408."""
     concurrency_limit: Positive = 200
-    """How many requests may be under way; one more is a 503 with Retry-After."""
+    """How many requests may be answered at once, their bodies read; one more is a 503 with Retry-After."""
+    connection_limit: Positive = 1_000
+    """How many connections may be open; for one more, the one that has kept the service waiting longest is closed."""
+    buffer_limit: Positive = 64_000_000
+    """How many bytes of bodies not yet answered and of answers not yet read may be held, of all together."""
+    head_limit: Positive = 16_384
+    """The largest request line and headers in bytes; larger ones are a 431."""
+    head_seconds: Seconds = 10.0
+    """How long they may take to arrive; slower ones are a 408."""
+    answer_seconds: Seconds = 30.0
+    """How long an answer may wait to be read before its connection is closed."""
+    idle_seconds: Seconds = 75.0
+    """How long a connection is kept open for its next request."""
     grace_seconds: Positive = 20
     """How long requests under way may take to finish after SIGTERM."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
