@@ -18,7 +18,7 @@ from model_registry.store import Registry, UnknownVersion
 POLL_SECONDS = 1.0
 """How often the pointer is looked at; file notifications do not cross every container's bind mount."""
 
-FIRST_LOOK_SECONDS = 10.0
+FIRST_LOOK_SECONDS = 6.0
 """How long the start waits for the registry; after that the service is alive, and not ready."""
 LAST_LOOK_SECONDS = 2.0
 """How long the end waits for a look that is under way."""

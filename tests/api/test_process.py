@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import httpx
@@ -166,18 +167,47 @@ def test_what_is_no_http_closes_the_connection_and_harms_nobody(garbage: bytes, 
 
 def test_past_the_limit_requests_are_turned_away_in_words_and_health_is_not(registry: Registry, tmp_path: Path) -> None:
     promoted(registry, 0)
-    with serving(registry.folder, tmp_path / "api.log", CONCURRENCY_LIMIT="1", BODY_SECONDS="3") as server:
-        with socket.create_connection(("127.0.0.1", server.port)) as waiting:
-            waiting.sendall(POST + b"Content-Length: 100\r\n\r\n")
-            until(lambda: server.client.post("/classify", json=EXAMPLE).status_code == 503)
-            refused = server.client.post("/classify", json=EXAMPLE)
-            assert refused.json() == {
-                "status_code": 503,
-                "detail": "Too many requests are under way: try again in a second.",
-            }
-            assert refused.headers["Retry-After"] == "1"
-            assert server.client.get("/readyz").status_code == 200
-        until(lambda: server.client.post("/classify", json=EXAMPLE).status_code == 200)
+    with serving(registry.folder, tmp_path / "api.log", CONCURRENCY_LIMIT="1") as server:
+        rows, refused = json.dumps([EXAMPLE] * 10_000).encode(), list[httpx.Response]()
+
+        def ask() -> None:
+            with httpx.Client(base_url=server.client.base_url, timeout=20) as client:
+                while not refused:
+                    answer = client.post("/classify/batch", content=rows, headers={"Content-Type": "application/json"})
+                    if answer.status_code != 200:
+                        refused.append(answer)
+
+        with ThreadPoolExecutor(2) as pool:
+            asking = [pool.submit(ask) for _ in range(2)]
+            until(lambda: bool(refused))
+            for one in asking:
+                one.result()
+        assert refused[0].status_code == 503
+        assert refused[0].json() == {
+            "status_code": 503,
+            "detail": "Too many requests are under way: try again in a second.",
+        }
+        assert refused[0].headers["Retry-After"] == "1"
+        assert "api_turned_away_total 0.0" not in server.client.get("/metrics").text
+        assert server.client.get("/readyz").status_code == 200
+        assert server.client.post("/classify", json=EXAMPLE).status_code == 200
+
+
+def test_bodies_that_are_still_coming_do_not_count_against_the_limit(registry: Registry, tmp_path: Path) -> None:
+    promoted(registry, 0)
+    with serving(registry.folder, tmp_path / "api.log", CONCURRENCY_LIMIT="1") as server, ExitStack() as stack:
+        for _ in range(20):
+            peer = stack.enter_context(socket.create_connection(("127.0.0.1", server.port)))
+            peer.sendall(POST + b"Content-Length: 100\r\n\r\n")
+        until(lambda: "api_requests_under_way 21.0" in server.client.get("/metrics").text)
+        assert server.client.post("/classify", json=EXAMPLE).status_code == 200
+
+
+def test_a_peer_that_leaves_before_its_body_is_there_is_no_fault_of_the_service(server: Server) -> None:
+    with socket.create_connection(("127.0.0.1", server.port)) as connection:
+        connection.sendall(POST + b"Content-Length: 100\r\n\r\n{")
+    until(lambda: 'route="/classify",status="400"} 1.0' in server.client.get("/metrics").text, seconds=5)
+    assert '"level":"error"' not in server.log.read_text()
 
 
 def test_sigterm_under_load_cuts_no_request_and_exits_with_0(server: Server) -> None:
