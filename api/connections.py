@@ -6,6 +6,7 @@ early, by its deadline or, where there are too many or they hold too much, the o
 """
 
 import asyncio
+from collections.abc import Iterator
 from enum import IntEnum
 from http import HTTPStatus
 from typing import ClassVar
@@ -67,7 +68,7 @@ class Connections:
         }
         self._metrics = metrics
         self._open: dict[Connection, None] = {}
-        # Both in the order in which they began to wait: who was never answered goes before who was.
+        # In the order in which they last began to wait (some do not at present): who was never answered, who was.
         self._strangers: dict[Connection, None] = {}
         self._known: dict[Connection, None] = {}
         self._held = 0
@@ -84,26 +85,25 @@ class Connections:
         """Take one in; past the limit another makes room for it."""
         self._open[connection] = None
         if len(self._open) > self.limit:
-            others = (one for one in (*self._strangers, *self._known) if one is not connection)
-            next(others, connection).give_up("crowded")
+            next((one for one in self._waiting() if one is not connection), connection).give_up("crowded")
         if self._next_look is None:
             self._next_look = connection.loop.call_later(LOOK_SECONDS, self._look)
 
     def closed(self, connection: "Connection") -> None:
         """Forget one."""
-        self._open.pop(connection, None)
-        self.stops_waiting(connection)
+        for ordered in (self._open, self._strangers, self._known):
+            ordered.pop(connection, None)
 
     def waits(self, connection: "Connection") -> None:
         """Note that from now on a connection waits for its peer, and until when it does."""
-        self.stops_waiting(connection)
         connection.deadline = connection.loop.time() + self._seconds[connection.waiting]
-        (self._known if connection.answered else self._strangers)[connection] = None
-
-    def stops_waiting(self, connection: "Connection") -> None:
-        """Note that a connection has from its peer what it needs."""
-        self._strangers.pop(connection, None)
-        self._known.pop(connection, None)
+        if connection.answered:
+            self._strangers.pop(connection, None)
+            self._known.pop(connection, None)
+            self._known[connection] = None
+        else:
+            self._strangers.pop(connection, None)
+            self._strangers[connection] = None
 
     def hold(self, connection: "Connection", count: int) -> None:
         """Count bytes that a connection holds more (or fewer); past the limit those that wait for theirs are closed."""
@@ -111,7 +111,7 @@ class Connections:
         if count <= 0 or self._held <= self._buffer_limit:
             return
         connection.note()
-        for one in [*self._strangers, *self._known]:
+        for one in list(self._waiting()):
             if self._held <= self._buffer_limit:
                 return
             if one.holds:
@@ -120,6 +120,9 @@ class Connections:
     def ended(self, reason: str) -> None:
         """Count a connection that was ended before its peer ended it."""
         self._metrics.connection_ended(reason)
+
+    def _waiting(self) -> Iterator["Connection"]:
+        return (one for one in (*self._strangers, *self._known) if one.waiting is not Waiting.NOTHING)
 
     def _look(self) -> None:
         loop = asyncio.get_running_loop()
@@ -147,6 +150,8 @@ class Connection(HttpToolsProtocol):
     """Whether nothing that comes is looked at any more; whether its end was announced."""
     _framing = 0
     """Bytes of this message that are no body."""
+    _arrived = 0
+    """At least as many as the bytes of a head that is now complete."""
     _body_bytes = _unread_bytes = 0
 
     @property
@@ -179,6 +184,7 @@ class Connection(HttpToolsProtocol):
             return
         self._unset_keepalive_if_required()
         self._framing += len(data)
+        self._arrived = len(data) + self._framing
         try:
             self._parse(data)
         except httptools.HttpParserError:
@@ -224,7 +230,8 @@ class Connection(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """Start the request, unless its head is too large or offers an upgrade."""
         self._in_head, self._in_body = False, True
-        if len(self.url) + sum(len(name) + len(value) for name, value in self.headers) > self.all.head_limit:
+        most = self.all.head_limit
+        if self._arrived > most and len(self.url) + sum(len(name) + len(value) for name, value in self.headers) > most:
             self._head_too_large = self._skipped = True
         elif self.parser.should_upgrade():
             self._skipped = True
@@ -306,9 +313,7 @@ class Connection(HttpToolsProtocol):
         waiting = self._waits_for()
         if waiting is not self.waiting:
             self.waiting = waiting
-            if waiting is Waiting.NOTHING:
-                self.all.stops_waiting(self)
-            else:
+            if waiting is not Waiting.NOTHING:
                 self.all.waits(self)
 
     def _waits_for(self) -> Waiting:
@@ -354,7 +359,6 @@ class Connection(HttpToolsProtocol):
         self.all.ended(reason)
         self._deaf, self.waiting = True, Waiting.NOTHING
         self._let_go(bodies=True, unread=True)
-        self.all.stops_waiting(self)
         self.transport.abort()
 
     def _let_go(self, *, bodies: bool = False, unread: bool = False) -> None:

@@ -1,6 +1,7 @@
 """The service as a process of its own on a port of its own."""
 
 import os
+import resource
 import subprocess
 import sys
 from collections.abc import Generator
@@ -25,12 +26,18 @@ class Server:
 
 
 @contextmanager
-def serving(registry: Path, log: Path, **settings: str) -> Generator[Server]:
-    """`python -m api` over a registry, alive; killed at the end if it still runs."""
+def serving(registry: Path, log: Path, *, descriptors: int | None = None, **settings: str) -> Generator[Server]:
+    """`python -m api` over a registry, alive; killed at the end if it still runs. It may open so many descriptors."""
+
+    def limit() -> None:
+        if descriptors is not None:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors, descriptors))
+
     port = free_port()
     environment = {**os.environ, "MODEL_REGISTRY": str(registry), "PORT": str(port), **settings}
     with log.open("wb") as output, httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=20) as client:
-        process = subprocess.Popen([sys.executable, "-m", "api"], env=environment, stdout=output, stderr=output)
+        command = [sys.executable, "-m", "api"]
+        process = subprocess.Popen(command, env=environment, stdout=output, stderr=output, preexec_fn=limit)
         try:
             until(lambda: alive(client))
             yield Server(process, client, port, log)

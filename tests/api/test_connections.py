@@ -73,6 +73,16 @@ def told(port: int, *parts: bytes, end: bool = False) -> bytes:
         return received
 
 
+def answer(connection: socket.socket) -> bytes:
+    """The next answer on a connection, whole: head and body may come apart."""
+    received = b""
+    while not received.endswith((b"}", b"]")):
+        part = connection.recv(65_536)
+        assert part, received
+        received += part
+    return received
+
+
 def statuses(answers: bytes) -> list[int]:
     """The statuses of some answers, in order."""
     return [int(status) for status in re.findall(rb"HTTP/1\.1 (\d{3}) ", answers)]
@@ -87,15 +97,15 @@ def test_a_connection_that_says_nothing_is_closed(server: Server) -> None:
 def test_a_head_that_does_not_come_to_its_end_is_a_408_however_busily_it_is_sent(server: Server) -> None:
     with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
         connection.sendall(HEAD)
-        start, answer = time.monotonic(), b""
+        start, said = time.monotonic(), b""
         connection.settimeout(0.05)
-        while not answer and time.monotonic() < start + 5:
+        while not said and time.monotonic() < start + 5:
             connection.sendall(b"X: y\r\n")
             try:
-                answer = connection.recv(65_536)
+                said = connection.recv(65_536)
             except TimeoutError:
                 continue
-    head, _, body = answer.partition(b"\r\n\r\n")
+    head, _, body = said.partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 408 Request Timeout")
     assert b"connection: close" in head
     assert json.loads(body) == {"status_code": 408, "detail": "The request's headers did not arrive in time."}
@@ -114,10 +124,10 @@ def test_a_head_that_does_not_come_to_its_end_is_a_408_however_busily_it_is_sent
     ids=["a header", "without end", "many headers", "a path", "a trailer", "a chunk's extension"],
 )
 def test_what_is_no_body_and_larger_than_the_limit_is_a_431(sent: bytes, server: Server) -> None:
-    answer = told(server.port, sent)
-    assert statuses(answer) == [431]
-    assert b"The request's line and headers are larger than 16,384 bytes." in answer
-    assert b"connection: close" in answer
+    said = told(server.port, sent)
+    assert statuses(said) == [431]
+    assert b"The request's line and headers are larger than 16,384 bytes." in said
+    assert b"connection: close" in said
 
 
 @pytest.mark.parametrize(
@@ -140,10 +150,7 @@ def test_a_connection_is_kept_for_the_next_request_and_closed_when_none_comes(se
     with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
         for _ in range(3):
             connection.sendall(WHOLE)
-            received = b""
-            while not received.endswith(b"}"):
-                received += connection.recv(65_536)
-            assert statuses(received) == [200]
+            assert statuses(answer(connection)) == [200]
             time.sleep(0.3)
         assert connection.recv(65_536) == b""
 
@@ -151,7 +158,7 @@ def test_a_connection_is_kept_for_the_next_request_and_closed_when_none_comes(se
 def test_what_comes_after_an_early_answer_is_thrown_away_for_a_while_only(server: Server) -> None:
     with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
         connection.sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n")
-        assert connection.recv(65_536).startswith(b"HTTP/1.1 200")
+        assert answer(connection).startswith(b"HTTP/1.1 200")
 
         def refused() -> bool:
             try:
@@ -235,7 +242,7 @@ def test_past_the_limit_the_connection_that_has_waited_longest_makes_room(folder
         assert figure(server.client, "api_connection_limit") == 10
         known = connect()
         known.sendall(LIVEZ)
-        assert known.recv(65_536).startswith(b"HTTP/1.1 200")
+        assert answer(known).startswith(b"HTTP/1.1 200")
         silent = [connect() for _ in range(30)]
         # The asking client's own is among the ten, and so is the one that was answered before: they are no strangers.
         until(lambda: figure(server.client, "api_connections ") == 10, seconds=5)
@@ -243,7 +250,19 @@ def test_past_the_limit_the_connection_that_has_waited_longest_makes_room(folder
         assert [one.recv(1) for one in silent[:22]] == [b""] * 22
         for one in (known, *silent[22:]):
             one.sendall(WHOLE)
-            assert one.recv(65_536).startswith(b"HTTP/1.1 200")
+            assert answer(one).startswith(b"HTTP/1.1 200")
+
+
+def test_where_fewer_descriptors_are_allowed_than_connections_the_descriptors_are_the_limit(
+    folder: Path, tmp_path: Path
+) -> None:
+    with serving(folder, tmp_path / "api.log", descriptors=200) as server, ExitStack() as stack:
+        assert figure(server.client, "api_connection_limit") == 72
+        for _ in range(400):
+            stack.enter_context(socket.create_connection(("127.0.0.1", server.port), timeout=5))
+        assert server.client.get("/readyz").status_code == 200
+        assert httpx.get(f"{server.client.base_url}/readyz").status_code == 200
+        until(lambda: figure(server.client, "api_connections ") <= 72, seconds=5)
 
 
 def test_past_the_limit_of_bytes_the_body_that_has_waited_longest_makes_room(folder: Path, tmp_path: Path) -> None:
@@ -254,14 +273,14 @@ def test_past_the_limit_of_bytes_the_body_that_has_waited_longest_makes_room(fol
             peer.sendall(head + b" " * 600_000)
             held = min(number, 2) * 600_001
             until(lambda held=held: figure(server.client, "api_held_bytes") == held, seconds=5)
-        answer = peers[0].recv(65_536)
-        assert answer.startswith(b"HTTP/1.1 503")
-        assert b"retry-after: 1" in answer
-        assert b"takes so long to arrive" in answer
+        refused = answer(peers[0])
+        assert refused.startswith(b"HTTP/1.1 503")
+        assert b"retry-after: 1" in refused
+        assert b"takes so long to arrive" in refused
         for peer in peers[1:]:
             row = json.dumps(EXAMPLE).encode()
             peer.sendall(row + b" " * (700_000 - 600_001 - len(row) - 1) + b"]")
-            assert peer.recv(65_536).startswith(b"HTTP/1.1 200")
+            assert answer(peer).startswith(b"HTTP/1.1 200")
         assert figure(server.client, "api_held_bytes") == 0
 
 
