@@ -6,6 +6,7 @@ early, by its deadline or, where there are too many or they hold too much, the o
 """
 
 import asyncio
+import math
 from collections.abc import Iterator
 from enum import IntEnum
 from http import HTTPStatus
@@ -13,7 +14,8 @@ from typing import ClassVar
 
 import httptools
 import msgspec
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn._types import ASGI3Application
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from api.descriptors import open_at_most
 from api.metrics import Metrics
@@ -24,6 +26,8 @@ LOOK_SECONDS = 0.5
 """How often deadlines are looked at: no connection has a timer of its own."""
 DISCARD_SECONDS = 2.0
 """How long what a peer sends after its answer is thrown away: closed at once, it would lose the answer."""
+PATIENCE_AT_THE_END = 0.8
+"""The share of GRACE_SECONDS after which peers that are still waited for are left: then nothing has to be cancelled."""
 MOST_PIPELINED = 32
 """Requests on one connection that may wait for the answer to an earlier one."""
 _FRAMING = 9
@@ -72,6 +76,8 @@ class Connections:
         self._strangers: dict[Connection, None] = {}
         self._known: dict[Connection, None] = {}
         self._held = 0
+        self._patience = settings.grace_seconds * PATIENCE_AT_THE_END
+        self._ends = math.inf
         self._next_look: asyncio.TimerHandle | None = None
         metrics.connections.set_function(lambda: len(self._open))
         metrics.connection_limit.set(self.limit)
@@ -96,7 +102,7 @@ class Connections:
 
     def waits(self, connection: "Connection") -> None:
         """Note that from now on a connection waits for its peer, and until when it does."""
-        connection.deadline = connection.loop.time() + self._seconds[connection.waiting]
+        connection.deadline = min(self._ends, connection.loop.time() + self._seconds[connection.waiting])
         if connection.answered:
             self._strangers.pop(connection, None)
             self._known.pop(connection, None)
@@ -116,6 +122,12 @@ class Connections:
                 return
             if one.holds:
                 one.give_up("memory")
+
+    def end(self, connection: "Connection") -> None:
+        """The process ends: have no deadline outlast it."""
+        if self._ends == math.inf:
+            self._ends = connection.loop.time() + self._patience
+        connection.deadline = min(self._ends, connection.deadline)
 
     def ended(self, reason: str) -> None:
         """Count a connection that was ended before its peer ended it."""
@@ -153,6 +165,8 @@ class Connection(HttpToolsProtocol):
     _arrived = 0
     """At least as many as the bytes of a head that is now complete."""
     _body_bytes = _unread_bytes = 0
+    _running: RequestResponseCycle | None = None
+    """The request that is being answered; others may be in the queue behind it."""
 
     @property
     def holds(self) -> int:
@@ -166,8 +180,12 @@ class Connection(HttpToolsProtocol):
         self.all.waits(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget what it held."""
+        """Forget what it held, and tell the request that is being answered."""
         super().connection_lost(exc)
+        if self._running is not None:
+            # uvicorn tells only the last one, which may still be in the queue behind it.
+            self._running.disconnected = True
+            self._running.message_event.set()
         self._let_go(bodies=True, unread=True)
         self.all.closed(self)
 
@@ -242,6 +260,10 @@ class Connection(HttpToolsProtocol):
             if len(self.pipeline) > MOST_PIPELINED:
                 raise httptools.HttpParserError("too many requests wait")
 
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        self._running = cycle
+        super()._start_asgi_task(cycle, app)
+
     def on_body(self, body: bytes) -> None:
         """Hold a part of the body until the request is answered."""
         self._framing = max(0, self._framing - _FRAMING * len(body))
@@ -266,6 +288,11 @@ class Connection(HttpToolsProtocol):
             self._let_go(bodies=True)
         if not self.transport.is_closing():
             self.note()
+
+    def shutdown(self) -> None:
+        """Close after what is under way."""
+        super().shutdown()
+        self.all.end(self)
 
     def pause_writing(self) -> None:
         """Hold an answer until its peer has read it."""

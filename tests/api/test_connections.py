@@ -209,6 +209,15 @@ def test_requests_sent_together_are_answered_in_order_and_not_without_end(server
     assert len(many) < 50
 
 
+def test_a_peer_that_leaves_while_its_requests_are_in_the_queue_is_no_fault_of_the_service(server: Server) -> None:
+    body = json.dumps([EXAMPLE] * 9_000).encode()
+    request = HEAD.replace(b"/classify", b"/classify/batch") + b"Content-Length: %d\r\n\r\n" % len(body) + body
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
+        connection.sendall(request + WHOLE + WHOLE)
+    until(lambda: "api_requests_under_way 1.0" in server.client.get("/metrics").text, seconds=5)
+    assert '"level":"error"' not in server.log.read_text()
+
+
 def test_what_is_no_http_ends_the_connection_after_the_answers_before_it(server: Server) -> None:
     answers = told(server.port, WHOLE + b"\x00\x01 nonsense\r\n\r\n")
     assert statuses(answers) == [200]

@@ -163,6 +163,7 @@ def test_others_are_served_memory_is_bounded_nothing_stays_open_and_it_ends_in_t
     assert others.share() >= 0.999, others.denied[:3]
     assert most <= MOST_MEGABYTES
     until(lambda: sockets(process) <= open_before + 1, seconds=10)
+    assert '"level":"error"' not in server.log.read_text()
     if kind in ("half_closed", "upgrading"):
         assert set(saw) == {"connected", "200"}
 
