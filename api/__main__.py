@@ -12,6 +12,7 @@ from api.app import create_app
 from api.connections import Connections
 from api.logs import configure_logs
 from api.metrics import Metrics
+from api.protocol import protocol_of
 from api.settings import Settings
 from model_registry.settings import BadSetting, read_settings
 
@@ -30,7 +31,7 @@ def main() -> None:
     metrics = Metrics()
     uvicorn.run(
         create_app(settings, metrics),
-        http=Connections(settings, metrics).protocol(),
+        http=protocol_of(Connections(settings, metrics)),
         ws="none",
         host=settings.host,
         port=settings.port,

@@ -1,25 +1,17 @@
-"""Open connections, and how long each may keep the service waiting.
+"""All open connections, and which of them is closed before its peer closes it.
 
-uvicorn has no deadline for a request's head, no cap on its size, and no limit to idle connections or to answers that
-nobody reads. Here a connection either waits for its peer or has its peer wait; only the first kind is ever closed
-early, by its deadline or, where there are too many or they hold too much, the one that has waited longest first.
+A connection either waits for its peer or has its peer wait. Only the first kind is ever closed early: by its deadline
+or, where there are too many or they hold too much, the one that has waited longest first.
 """
 
 import asyncio
 import math
 from collections.abc import Iterator
 from enum import IntEnum
-from http import HTTPStatus
-from typing import ClassVar
-
-import httptools
-import msgspec
-from uvicorn._types import ASGI3Application
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from typing import Protocol
 
 from api.descriptors import open_at_most
 from api.metrics import Metrics
-from api.schemas import Problem
 from api.settings import Settings
 
 LOOK_SECONDS = 0.5
@@ -28,10 +20,6 @@ DISCARD_SECONDS = 2.0
 """How long what a peer sends after its answer is thrown away: closed at once, it would lose the answer."""
 PATIENCE_AT_THE_END = 0.8
 """The share of GRACE_SECONDS after which peers that are still waited for are left: then nothing has to be cancelled."""
-MOST_PIPELINED = 32
-"""Requests on one connection that may wait for the answer to an earlier one."""
-_FRAMING = 9
-"""Bytes of chunked framing that each byte of a body may cost: a chunk of one byte has five."""
 
 
 class Waiting(IntEnum):
@@ -45,13 +33,30 @@ class Waiting(IntEnum):
     END = 5
 
 
-_REASONS = {
-    Waiting.HEAD: "head_timeout",
-    Waiting.BODY: "body_timeout",
-    Waiting.NEXT: "idle",
-    Waiting.READER: "unread",
-    Waiting.END: "discarded",
-}
+class Connection(Protocol):
+    """What is asked of a connection here; protocol.py has it."""
+
+    loop: asyncio.AbstractEventLoop
+    waiting: Waiting
+    deadline: float
+    answered: bool
+
+    @property
+    def holds(self) -> int:
+        """The bytes of its bodies not yet answered and of its answers not yet read."""
+        ...
+
+    def note(self) -> None:
+        """See anew what it waits for."""
+        ...
+
+    def look(self, now: float) -> None:
+        """End it where its peer is overdue."""
+        ...
+
+    def give_up(self, reason: str) -> None:
+        """End it, in words where its peer can still be told."""
+        ...
 
 
 class Connections:
@@ -83,11 +88,7 @@ class Connections:
         metrics.connection_limit.set(self.limit)
         metrics.held_bytes.set_function(lambda: self._held)
 
-    def protocol(self) -> type[HttpToolsProtocol]:
-        """The class of these connections, for uvicorn's setting `http`."""
-        return type("BoundConnection", (Connection,), {"all": self})
-
-    def opened(self, connection: "Connection") -> None:
+    def opened(self, connection: Connection) -> None:
         """Take one in; past the limit another makes room for it."""
         self._open[connection] = None
         if len(self._open) > self.limit:
@@ -95,12 +96,12 @@ class Connections:
         if self._next_look is None:
             self._next_look = connection.loop.call_later(LOOK_SECONDS, self._look)
 
-    def closed(self, connection: "Connection") -> None:
+    def closed(self, connection: Connection) -> None:
         """Forget one."""
         for ordered in (self._open, self._strangers, self._known):
             ordered.pop(connection, None)
 
-    def waits(self, connection: "Connection") -> None:
+    def waits(self, connection: Connection) -> None:
         """Note that from now on a connection waits for its peer, and until when it does."""
         connection.deadline = min(self._ends, connection.loop.time() + self._seconds[connection.waiting])
         if connection.answered:
@@ -111,7 +112,7 @@ class Connections:
             self._strangers.pop(connection, None)
             self._strangers[connection] = None
 
-    def hold(self, connection: "Connection", count: int) -> None:
+    def hold(self, connection: Connection, count: int) -> None:
         """Count bytes that a connection holds more (or fewer); past the limit those that wait for theirs are closed."""
         self._held += count
         if count <= 0 or self._held <= self._buffer_limit:
@@ -123,7 +124,7 @@ class Connections:
             if one.holds:
                 one.give_up("memory")
 
-    def end(self, connection: "Connection") -> None:
+    def end(self, connection: Connection) -> None:
         """The process ends: have no deadline outlast it."""
         if self._ends == math.inf:
             self._ends = connection.loop.time() + self._patience
@@ -133,7 +134,7 @@ class Connections:
         """Count a connection that was ended before its peer ended it."""
         self._metrics.connection_ended(reason)
 
-    def _waiting(self) -> Iterator["Connection"]:
+    def _waiting(self) -> Iterator[Connection]:
         return (one for one in (*self._strangers, *self._known) if one.waiting is not Waiting.NOTHING)
 
     def _look(self) -> None:
@@ -142,257 +143,3 @@ class Connections:
         for connection in list(self._open):
             connection.look(now)
         self._next_look = loop.call_later(LOOK_SECONDS, self._look) if self._open else None
-
-
-class Connection(HttpToolsProtocol):
-    """One connection: uvicorn's, with an eye on what its peer does not do."""
-
-    all: ClassVar[Connections]
-
-    waiting = Waiting.HEAD
-    deadline = 0.0
-    answered = False
-    """Whether any request of it was."""
-
-    _in_head = _in_body = False
-    _skipped = False
-    """Whether this message is parsed and not served: its head is too large, or it is replayed without an upgrade."""
-    _head_too_large = False
-    _deaf = _told = False
-    """Whether nothing that comes is looked at any more; whether its end was announced."""
-    _framing = 0
-    """Bytes of this message that are no body."""
-    _arrived = 0
-    """At least as many as the bytes of a head that is now complete."""
-    _body_bytes = _unread_bytes = 0
-    _running: RequestResponseCycle | None = None
-    """The request that is being answered; others may be in the queue behind it."""
-
-    @property
-    def holds(self) -> int:
-        """The bytes of its bodies not yet answered and of its answers not yet read."""
-        return self._body_bytes + self._unread_bytes
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Wait for a head."""
-        super().connection_made(transport)
-        self.all.opened(self)
-        self.all.waits(self)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Forget what it held, and tell the request that is being answered."""
-        super().connection_lost(exc)
-        if self._running is not None:
-            # uvicorn tells only the last one, which may still be in the queue behind it.
-            self._running.disconnected = True
-            self._running.message_event.set()
-        self._let_go(bodies=True, unread=True)
-        self.all.closed(self)
-
-    def eof_received(self) -> bool:  # type: ignore[override]
-        """Answer a peer that has sent all and closed its half; the connection ends with the answer."""
-        if self._deaf or self._in_head or self._in_body or not self._under_way():
-            return False
-        self.cycle.keep_alive = False
-        return True
-
-    def data_received(self, data: bytes) -> None:
-        """Parse, and refuse what is no HTTP or has no end."""
-        if self._deaf:
-            return
-        self._unset_keepalive_if_required()
-        self._framing += len(data)
-        self._arrived = len(data) + self._framing
-        try:
-            self._parse(data)
-        except httptools.HttpParserError:
-            self._refuse(HTTPStatus.BAD_REQUEST, "The request is not valid HTTP/1.1.", "invalid")
-            return
-        if self._head_too_large or self._framing > self.all.head_limit:
-            words = f"The request's line and headers are larger than {self.all.head_limit:,} bytes."
-            self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, words, "head_size")
-            return
-        self.note()
-
-    def _parse(self, data: bytes) -> None:
-        while True:
-            try:
-                self.parser.feed_data(data)
-            except httptools.HttpParserUpgrade as upgrade:
-                # A server that does not take up an offer to upgrade answers as if there were none (RFC 9110, 7.8). The
-                # parser has stopped before the body: the message is begun again without the offer.
-                data = self._head_without_upgrade() + data[upgrade.args[0] :]
-                self.parser = httptools.HttpRequestParser(self)
-                self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
-            else:
-                return
-
-    def _head_without_upgrade(self) -> bytes:
-        method = self.parser.get_method()
-        if method == b"CONNECT":
-            raise httptools.HttpParserError("a tunnel is not offered")
-        lines = [b"%b %b HTTP/%b" % (method, self.url, self.parser.get_http_version().encode())]
-        for name, value in self.headers:
-            if name == b"connection":
-                kept = (token.strip() for token in value.split(b","))
-                value = b", ".join(token for token in kept if token.lower() not in (b"upgrade", b"http2-settings"))
-            if name not in (b"upgrade", b"http2-settings"):
-                lines.append(b"%b: %b" % (name, value))
-        return b"\r\n".join(lines) + b"\r\n\r\n"
-
-    def on_message_begin(self) -> None:
-        """Begin with a request's head."""
-        super().on_message_begin()
-        self._in_head, self._skipped, self._framing = True, False, 0
-
-    def on_headers_complete(self) -> None:
-        """Start the request, unless its head is too large or offers an upgrade."""
-        self._in_head, self._in_body = False, True
-        most = self.all.head_limit
-        if self._arrived > most and len(self.url) + sum(len(name) + len(value) for name, value in self.headers) > most:
-            self._head_too_large = self._skipped = True
-        elif self.parser.should_upgrade():
-            self._skipped = True
-        else:
-            super().on_headers_complete()
-            # What comes after the body (trailers) must not get among the headers of a request that is being answered.
-            self.headers = []
-            if len(self.pipeline) > MOST_PIPELINED:
-                raise httptools.HttpParserError("too many requests wait")
-
-    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
-        self._running = cycle
-        super()._start_asgi_task(cycle, app)
-
-    def on_body(self, body: bytes) -> None:
-        """Hold a part of the body until the request is answered."""
-        self._framing = max(0, self._framing - _FRAMING * len(body))
-        if self._skipped or self._deaf:
-            return
-        super().on_body(body)
-        if not self.cycle.response_complete:
-            self._body_bytes += len(body)
-            self.all.hold(self, len(body))
-
-    def on_message_complete(self) -> None:
-        """Have the whole request."""
-        self._in_body = False
-        if not self._skipped:
-            super().on_message_complete()
-
-    def on_response_complete(self) -> None:
-        """Wait for the next request, or for the rest of one that was answered before it was there."""
-        super().on_response_complete()
-        self.answered = True
-        if not self._under_way():
-            self._let_go(bodies=True)
-        if not self.transport.is_closing():
-            self.note()
-
-    def shutdown(self) -> None:
-        """Close after what is under way."""
-        super().shutdown()
-        self.all.end(self)
-
-    def pause_writing(self) -> None:
-        """Hold an answer until its peer has read it."""
-        super().pause_writing()
-        size = self.transport.get_write_buffer_size()
-        self._let_go(unread=True)
-        self._unread_bytes = size
-        self.note()
-        self.all.hold(self, size)
-
-    def resume_writing(self) -> None:
-        """Let go of an answer that was read."""
-        super().resume_writing()
-        self._let_go(unread=True)
-        self.note()
-
-    def look(self, now: float) -> None:
-        """End the connection where its peer is overdue."""
-        if self.transport.is_closing() and self.waiting not in (Waiting.READER, Waiting.END):
-            # Closed, but for an end that nobody reads.
-            self.waiting = Waiting.READER
-            self.all.waits(self)
-        if self.waiting is Waiting.NOTHING or now <= self.deadline:
-            return
-        if self._told:
-            self.transport.abort()
-        else:
-            self.give_up(_REASONS[self.waiting])
-
-    def give_up(self, reason: str) -> None:
-        """End the connection, in words where its peer can still be told."""
-        if self.waiting is Waiting.HEAD and self._in_head:
-            self._refuse(HTTPStatus.REQUEST_TIMEOUT, "The request's headers did not arrive in time.", reason)
-        elif self.waiting is Waiting.BODY and not self.transport.is_closing():
-            words = "The service has no room for a request that takes so long to arrive: try again in a second."
-            self._refuse(HTTPStatus.SERVICE_UNAVAILABLE, words, reason)
-        else:
-            self._abort(reason)
-
-    def _under_way(self) -> bool:
-        return self.cycle is not None and not self.cycle.response_complete  # pyright: ignore[reportUnnecessaryComparison]
-
-    def note(self) -> None:
-        """See anew what the connection waits for."""
-        waiting = self._waits_for()
-        if waiting is not self.waiting:
-            self.waiting = waiting
-            if waiting is not Waiting.NOTHING:
-                self.all.waits(self)
-
-    def _waits_for(self) -> Waiting:
-        if self._told:
-            return Waiting.END
-        if self.flow.write_paused:
-            return Waiting.READER
-        if self._in_body:
-            return Waiting.BODY if self._under_way() else Waiting.END
-        if self._under_way():
-            return Waiting.NOTHING
-        return Waiting.HEAD if self._in_head or not self.answered else Waiting.NEXT
-
-    def _refuse(self, status: HTTPStatus, words: str, reason: str) -> None:
-        if self._deaf or self.transport.is_closing():
-            return
-        self._deaf = True
-        self.all.ended(reason)
-        if self._under_way():
-            cycle = self.cycle
-            if self.pipeline or cycle.response_started or not self._in_body:
-                # An earlier request is still to be answered, and answers come in order: end with that one.
-                cycle.keep_alive = False
-                return
-            # Its handler is told that the peer is gone; nothing of it may follow this answer.
-            cycle.disconnected = True
-            cycle.message_event.set()
-        self._told = True
-        self._let_go(bodies=True)
-        body = msgspec.json.encode(Problem(int(status), words))
-        head = (
-            f"HTTP/1.1 {status.value} {status.phrase}\r\ncontent-type: application/json\r\n"
-            f"content-length: {len(body)}\r\ncache-control: no-store\r\nconnection: close\r\n"
-        )
-        if status is HTTPStatus.SERVICE_UNAVAILABLE:
-            head += "retry-after: 1\r\n"
-        self.transport.write(head.encode() + b"\r\n" + body)
-        if self.transport.can_write_eof():
-            self.transport.write_eof()
-        self.note()
-
-    def _abort(self, reason: str) -> None:
-        self.all.ended(reason)
-        self._deaf, self.waiting = True, Waiting.NOTHING
-        self._let_go(bodies=True, unread=True)
-        self.transport.abort()
-
-    def _let_go(self, *, bodies: bool = False, unread: bool = False) -> None:
-        count = 0
-        if bodies:
-            count, self._body_bytes = count + self._body_bytes, 0
-        if unread:
-            count, self._unread_bytes = count + self._unread_bytes, 0
-        if count:
-            self.all.hold(self, -count)
