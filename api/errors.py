@@ -4,9 +4,10 @@ import logging
 from typing import Any
 
 from litestar import MediaType, Request, Response
-from litestar.exceptions import HTTPException
+from litestar.exceptions import HTTPException, ValidationException
 from litestar.status_codes import HTTP_500_INTERNAL_SERVER_ERROR
 
+from api.faults import cut
 from api.schemas import Problem, WrongField
 from api.validation import Invalid
 
@@ -20,11 +21,12 @@ def answer_invalid(_: Request[Any, Any, Any], error: Invalid) -> Response[Proble
 
 def answer_http_exception(_: Request[Any, Any, Any], error: HTTPException) -> Response[Problem]:
     """An HTTP error as a Problem, with the error's own headers."""
-    wrong: list[WrongField] = []
-    if isinstance(error.extra, list):
-        # What Litestar found wrong with a query parameter.
-        wrong = [WrongField(str(one.get("message")), one.get("key")) for one in error.extra]
-    return _answer(Problem(error.status_code, error.detail, wrong or None), error.headers)
+    if isinstance(error, ValidationException) and isinstance(error.extra, list):
+        # A query parameter. Litestar's own text shows the whole address, as long as the client made it.
+        wrong = [WrongField(_lowered(str(one.get("message"))), one.get("key")) for one in error.extra]
+        told = "; ".join(f"{one.field}: {one.message}" for one in wrong)
+        return _answer(Problem(error.status_code, f"Invalid query parameter: {told}", wrong))
+    return _answer(Problem(error.status_code, error.detail), error.headers)
 
 
 def answer_unexpected(_: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
@@ -35,3 +37,7 @@ def answer_unexpected(_: Request[Any, Any, Any], error: Exception) -> Response[P
 
 def _answer(problem: Problem, headers: dict[str, str] | None = None) -> Response[Problem]:
     return Response(problem, status_code=problem.status_code, headers=headers, media_type=MediaType.JSON)
+
+
+def _lowered(message: str) -> str:
+    return cut(message[:1].lower() + message[1:]).replace("`", "")

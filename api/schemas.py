@@ -34,11 +34,15 @@ class WrongField(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What every error answers: the HTTP status, in words what was wrong, and for bad input every wrong field."""
+    """What every error answers: the HTTP status, in words what was wrong, and for bad input every wrong field.
+
+    Past the hundredth, wrong fields (in a batch: wrong listings) are only counted, in `omitted`.
+    """
 
     status_code: int
     detail: str
     extra: list[WrongField] | None = None
+    omitted: int = 0
 
 
 class BadListing(msgspec.Struct, frozen=True):

@@ -165,8 +165,8 @@ def test_numbers_that_are_whole_are_integers_and_bathrooms_come_in_halves(
         (b'{"id": Infinity}', "malformed"),
         (b"\xff\xfe", "malformed"),
         (json.dumps(EXAMPLE).replace("40.65837", "1e400").encode(), "number out of range"),
+        (b"[" * 40_000, "expected object, got array"),
         # How deep is too deep differs between versions of Python: one reads on to where the text breaks off.
-        (b"[" * 40_000, "nested too deeply|input data was truncated"),
         (b'{"a":' * 8_000, "nested too deeply|input data was truncated"),
         (b'{"id": "\\ud800"}', "Invalid JSON input"),
         (json.dumps(EXAMPLE)[:-1].encode() + b', "beds": 3}', "beds: stands more than once"),
