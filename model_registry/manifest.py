@@ -134,6 +134,8 @@ def read_manifest(content: bytes) -> Manifest:
         manifest = msgspec.json.decode(content, type=Manifest)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ManifestRefused(f"the manifest is damaged ({error}): publish the model again") from error
+    except RecursionError:
+        raise ManifestRefused("the manifest is damaged (nested too deeply): publish the model again") from None
     if write_manifest(manifest) != content:
         raise ManifestRefused("the manifest is not the one that was published: its checksum differs")
     return manifest
