@@ -1,6 +1,7 @@
 """Whatever stands in a registry's files, reading them is a refusal in words and nothing else."""
 
 import json
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -107,10 +108,8 @@ def changed(draw: st.DrawFn, document: Document) -> bytes:
 @given(data=st.data())
 def test_no_change_to_a_manifest_is_more_than_a_refusal(written: bytes, data: st.DataObject) -> None:
     content = data.draw(changed(json.loads(written)))
-    try:
+    with suppress(ManifestRefused):
         assert write_manifest(read_manifest(content)) == content
-    except ManifestRefused:
-        pass
 
 
 EVENT = {
@@ -128,7 +127,5 @@ EVENT = {
 @settings(deadline=None, max_examples=300)
 @given(content=changed(EVENT))
 def test_no_change_to_a_line_of_the_history_is_more_than_a_damage(content: bytes) -> None:
-    try:
+    with suppress(HistoryDamaged):
         read_events(content.replace(b"\n", b"") + b"\n", None)
-    except HistoryDamaged:
-        pass
