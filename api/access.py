@@ -1,4 +1,4 @@
-"""Who may ask: with keys set, everything but health needs one."""
+"""Who may ask: with keys set, everything that answers about listings or models needs one."""
 
 import hmac
 from typing import Any
@@ -9,6 +9,7 @@ from litestar.handlers import BaseRouteHandler
 from litestar.types import Guard
 
 KEY_HEADER = "X-API-Key"
+KEY_NEEDED = f"A key is needed, in the header {KEY_HEADER} or as a bearer token."
 _BEARER = "bearer "
 
 
@@ -26,7 +27,7 @@ def key_guard(keys: tuple[str, ...]) -> list[Guard]:
         # Every key is compared, each in constant time: the time taken tells nothing about any.
         if not sum(hmac.compare_digest(given.encode(), key) for key in known):
             raise NotAuthorizedException(
-                f"A key is needed, in the header {KEY_HEADER} or as a bearer token.",
+                KEY_NEEDED,
                 headers={"WWW-Authenticate": "Bearer"},
             )
 

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import msgspec
 from litestar import Litestar, get, post
 from litestar.config.cors import CORSConfig
 from litestar.datastructures import State
@@ -15,8 +14,8 @@ from api.access import key_guard
 from api.errors import answer_http_exception, answer_invalid, answer_unexpected
 from api.logs import AccessLog, write_nothing
 from api.metrics import Metrics
-from api.observing import observed
-from api.openapi import document
+from api.observing import REQUEST_ID, observed
+from api.openapi import MODEL_HEADERS
 from api.routes import Service
 from api.serving import Serving
 from api.settings import Settings
@@ -38,10 +37,10 @@ def create_app(settings: Settings, metrics: Metrics | None = None) -> Litestar:
             get("/livez")(routes.livez),
             get(["/readyz", "/healthz"])(routes.readyz),
             get("/metrics", guards=guards)(routes.metrics),
-            get("/", guards=guards)(pages.root),
-            get("/docs", guards=guards)(pages.docs),
-            get("/docs/{name:str}", guards=guards, cache_control=None)(pages.docs_asset),
-            get("/openapi.json", guards=guards)(pages.openapi),
+            get("/")(pages.root),
+            get("/docs")(pages.docs),
+            get("/docs/{name:str}")(pages.docs_asset),
+            get("/openapi.json")(pages.openapi),
         ],
         dependencies={"service": Provide(lambda: service, use_cache=True, sync_to_thread=False)},
         exception_handlers={
@@ -50,15 +49,22 @@ def create_app(settings: Settings, metrics: Metrics | None = None) -> Litestar:
             Exception: answer_unexpected,
         },
         lifespan=[lambda _: serving.following()],
-        cors_config=CORSConfig(allow_origins=list(settings.origins())) if settings.origins() else None,
-        state=State({"openapi": msgspec.json.encode(document(settings))}),
+        cors_config=_cors(settings.origins()),
+        state=State({"settings": settings}),
         logging_config=None,
         openapi_config=None,
     )
     app.asgi_handler = observed(
         app.asgi_handler,
-        routes=frozenset(route.path for route in app.routes),
+        routes=frozenset(route.path_format for route in app.routes),
         metrics=metrics,
         access=AccessLog() if settings.access_log else write_nothing,
     )
     return app
+
+
+def _cors(origins: tuple[str, ...]) -> CORSConfig | None:
+    # A page may read only those headers that are named here.
+    if not origins:
+        return None
+    return CORSConfig(allow_origins=list(origins), expose_headers=[*MODEL_HEADERS, REQUEST_ID, "Retry-After"])

@@ -11,6 +11,8 @@ from api.faults import cut
 from api.schemas import Problem, WrongField
 from api.validation import Invalid
 
+FAILED = Problem(HTTP_500_INTERNAL_SERVER_ERROR, "The service failed; its log says why.")
+
 logger = logging.getLogger("api.errors")
 
 
@@ -32,7 +34,7 @@ def answer_http_exception(_: Request[Any, Any, Any], error: HTTPException) -> Re
 def answer_unexpected(_: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
     """A fault of ours as a Problem that tells nothing of the inside; the log tells the rest."""
     logger.error("Unexpected error", exc_info=error)
-    return _answer(Problem(HTTP_500_INTERNAL_SERVER_ERROR, "The service failed; its log says why."))
+    return _answer(FAILED)
 
 
 def _answer(problem: Problem, headers: dict[str, str] | None = None) -> Response[Problem]:

@@ -2,7 +2,7 @@
 
 import re
 from enum import StrEnum
-from typing import Any
+from typing import Annotated, Any, get_args, get_origin
 
 import msgspec
 
@@ -71,4 +71,5 @@ def _shown(value: str) -> str:
 
 
 def _allowed(kind: Any) -> str:
-    return f" (allowed: {', '.join(kind)})" if isinstance(kind, type) and issubclass(kind, StrEnum) else ""
+    bare = get_args(kind)[0] if get_origin(kind) is Annotated else kind
+    return f" (allowed: {', '.join(bare)})" if isinstance(bare, type) and issubclass(bare, StrEnum) else ""

@@ -37,7 +37,7 @@ def configure_logs(level: str) -> None:
 
 
 class AccessLine(msgspec.Struct):
-    """One request."""
+    """One request; `trace_id` and `span_id` are those of the client's `traceparent`."""
 
     time: datetime
     method: str
@@ -45,6 +45,8 @@ class AccessLine(msgspec.Struct):
     status: int
     milliseconds: float
     request_id: str
+    trace_id: str | None
+    span_id: str | None
     client: str | None
     model_version: str | None
     level: str = "info"

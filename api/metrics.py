@@ -1,10 +1,19 @@
 """What Prometheus is told. One process serves, and replicas are scraped one by one, so no figure is shared."""
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    GCCollector,
+    Histogram,
+    PlatformCollector,
+    ProcessCollector,
+    generate_latest,
+)
 
 from model_registry.manifest import Manifest
 
-_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 
 
 class Metrics:
@@ -13,6 +22,9 @@ class Metrics:
     def __init__(self) -> None:
         """Start every figure at zero."""
         self._registry = to = CollectorRegistry()
+        ProcessCollector(registry=to)
+        PlatformCollector(registry=to)
+        GCCollector(registry=to)
         self._requests = Counter("api_requests", "Requests answered.", ["method", "route", "status"], registry=to)
         self._seconds = Histogram(
             "api_request_seconds",

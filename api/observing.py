@@ -1,4 +1,4 @@
-"""Around every request: its id, its metrics, its log line."""
+"""Around every request: its id, its metrics, its log line, and what every answer's headers say."""
 
 import os
 import re
@@ -7,13 +7,20 @@ from datetime import UTC, datetime
 
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
+from api.head import allowing_head, answer_head
 from api.logs import Access, AccessLine
 from api.metrics import Metrics
 
 REQUEST_ID = "X-Request-Id"
 _PLAIN_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
+# https://www.w3.org/TR/trace-context/#traceparent-header: nothing may follow in version 00, and ff is none.
+_TRACE = re.compile(
+    rb"(?!ff)[0-9a-f]{2}-(?!0{32})(?P<trace>[0-9a-f]{32})-(?!0{16})(?P<span>[0-9a-f]{16})-[0-9a-f]{2}(?P<later>-.*)?"
+)
 _METHODS = frozenset({"GET", "POST", "HEAD", "OPTIONS", "PUT", "PATCH", "DELETE"})
 _OTHER = "other"
+_NOSNIFF = (b"x-content-type-options", b"nosniff")
+_NO_STORE = (b"cache-control", b"no-store")
 
 
 def observed(app: ASGIApp, *, routes: frozenset[str], metrics: Metrics, access: Access) -> ASGIApp:
@@ -27,28 +34,41 @@ def observed(app: ASGIApp, *, routes: frozenset[str], metrics: Metrics, access: 
             await app(scope, receive, send)
             return
         start = time.perf_counter()
-        request_id = _request_id(scope)
+        request_id, trace_id, span_id = _names(scope)
         status, version = 500, None
 
         async def send_named(message: Message) -> None:
             nonlocal status, version
             if message["type"] == "http.response.start":
                 status = message["status"]
-                headers = [*message["headers"], (b"x-request-id", request_id)]
-                message["headers"] = headers
-                version = next((value for name, value in headers if name == b"x-model-version"), None)
+                headers = [*message["headers"], (b"x-request-id", request_id), _NOSNIFF]
+                kept = False
+                for name, value in message["headers"]:
+                    if name == b"x-model-version":
+                        version = value
+                    elif name == b"content-type":
+                        # JSON and figures are true for a moment; a page is as long as the service runs.
+                        kept = kept or not value.startswith((b"application/json", b"text/plain"))
+                    elif name == b"cache-control":
+                        kept = True
+                if not kept:
+                    headers.append(_NO_STORE)
+                message["headers"] = allowing_head(headers) if status == 405 or method == "OPTIONS" else headers
             await send(message)
 
         path = scope["path"]
         method = scope["method"] if scope["method"] in _METHODS else _OTHER
         under_way += 1
         try:
-            await app(scope, receive, send_named)
+            if method == "HEAD":
+                await answer_head(app, scope, receive, send_named)
+            else:
+                await app(scope, receive, send_named)
         finally:
             under_way -= 1
             seconds = time.perf_counter() - start
             client = scope.get("client")
-            metrics.answered(method, path if path in routes else _OTHER, status, seconds)
+            metrics.answered(method, _route(scope, path, routes), status, seconds)
             access(
                 AccessLine(
                     time=datetime.now(UTC),
@@ -57,6 +77,8 @@ def observed(app: ASGIApp, *, routes: frozenset[str], metrics: Metrics, access: 
                     status=status,
                     milliseconds=round(1000 * seconds, 3),
                     request_id=request_id.decode(),
+                    trace_id=trace_id,
+                    span_id=span_id,
                     client=client[0] if client else None,
                     model_version=version.decode() if version else None,
                 )
@@ -65,6 +87,26 @@ def observed(app: ASGIApp, *, routes: frozenset[str], metrics: Metrics, access: 
     return handle
 
 
-def _request_id(scope: Scope) -> bytes:
-    given = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
-    return given if _PLAIN_ID.fullmatch(given) else os.urandom(16).hex().encode()
+def _names(scope: Scope) -> tuple[bytes, str | None, str | None]:
+    # The request's id, and the trace and the span (the client's) of which it is a part.
+    given, trace, traces = b"", b"", 0
+    for name, value in scope["headers"]:
+        if name == b"x-request-id":
+            given = value
+        elif name == b"traceparent":
+            trace = value
+            traces += 1
+    request_id = given if _PLAIN_ID.fullmatch(given) else os.urandom(16).hex().encode()
+    found = _TRACE.fullmatch(trace) if traces == 1 else None
+    if found is None or (found["later"] and trace.startswith(b"00")):
+        return request_id, None, None
+    return request_id, found["trace"].decode(), found["span"].decode()
+
+
+def _route(scope: Scope, path: str, routes: frozenset[str]) -> str:
+    # One of the service's own, so that no client makes up a label. The router knows it, unless it found the method
+    # wrong; it takes /livez/ and //livez for /livez, and so does this.
+    route = scope.get("path_template") or path
+    if route not in routes:
+        route = "/" + "/".join(part for part in path.split("/") if part)
+    return route if route in routes else _OTHER

@@ -1,19 +1,27 @@
-"""The OpenAPI 3.1 document: the schemas are the structs' own, every status is described."""
+"""The OpenAPI 3.1 document: the schemas are the structs' own, every status is described and has an example."""
 
 from typing import Any
 
 import msgspec
 
+from api import examples
 from api.access import KEY_HEADER
 from api.observing import REQUEST_ID
 from api.schemas import Answer, BadListing, Health, Model, Problem
 from api.settings import Settings
 from api.validation import MOST_LISTINGS, PREFIX
-from model_registry.listing import EXAMPLE, Listing
+from model_registry.listing import EXAMPLE, Listing, PriceCategory
 
-_ANSWER = {"id": 39331263, "price_category": "High"}
+Part = dict[str, Any]
+"""A part of the document."""
+
+MODEL_HEADERS = {
+    "X-Model-Version": "The version that answered",
+    "X-Run-Id": "The pipeline's run that published it",
+    "X-Snapshot": "The SHA-256 of the listings it was trained on",
+    "X-Synthetic": "Whether those listings were made up: true or false",
+}
 _TEMPLATE = "#/components/schemas/{name}"
-
 _ERRORS = {
     400: "The body or a parameter is refused; the text names every wrong field",
     401: "No key, or a wrong one",
@@ -23,133 +31,170 @@ _ERRORS = {
     500: "A fault of the service",
     503: "No model has been promoted yet, or too many requests are under way",
 }
-_HEADERS = {
-    "X-Model-Version": "The version that answered",
-    "X-Run-Id": "The pipeline's run that published it",
-    "X-Snapshot": "The SHA-256 of the listings it was trained on",
-    "X-Synthetic": "Whether those listings were made up: true or false",
+_TAGS = {
+    "listings": "What will they cost?",
+    "model": "What answers, and where does it come from?",
+    "health": "Is the service alive, and can it answer?",
+    "operation": "What it does, in figures.",
 }
+_POSTING, _READING = (400, 408, 413, 415, 500, 503), (500, 503)
 
 
-def document(settings: Settings) -> dict[str, Any]:
-    """The document for some settings: it asks for a key only where keys are set."""
-    kinds = [Listing, Answer, BadListing, Health, Model, Problem]
-    _, components = msgspec.json.schema_components(kinds, ref_template=_TEMPLATE)
+def document(settings: Settings, category: PriceCategory) -> Part:
+    """The document for some settings; `category` is what the example listing is answered with."""
+    components, schemes = _schemas(), _schemes()
     secured = bool(settings.keys())
-    security: dict[str, Any] = {"security": [{"key": []}, {"bearer": []}]} if secured else {}
-    schemes = {
-        "key": {"type": "apiKey", "in": "header", "name": KEY_HEADER},
-        "bearer": {"type": "http", "scheme": "bearer"},
-    }
+    told = examples.refusals(settings)
+    answer = Answer(int(EXAMPLE["id"]), category)
     listings = {"type": "array", "items": _ref(Listing), "minItems": 1, "maxItems": MOST_LISTINGS}
     answers = {"type": "array", "items": {"anyOf": [_ref(Answer), _ref(BadListing)]}}
     probabilities = _flag("probabilities", "Add the probabilities of the four categories.")
     partial = _flag("partial", "Answer the good listings; a bad one has its error in its place.")
-    posting, reading = [400, 408, 413, 415, 500, 503], [500, 503]
-    document: dict[str, Any] = {
+    posting = _refusals(_POSTING, told, secured=secured)
+    reading = _refusals(_READING, told, secured=secured)
+    figures = _refusals((500, 503), {**told, 503: {"too many": told[503]["too many"]}}, secured=secured)
+    paths: dict[str, dict[str, Part]] = {
+        "/classify": {
+            "post": {
+                "tags": ["listings"],
+                "operationId": "classify",
+                "summary": "The price category of a listing",
+                "description": "Every field is required and strictly typed, and no others are taken. The text of a "
+                f"400 for a wrong body begins with `{PREFIX}`.",
+                "parameters": [probabilities],
+                "requestBody": _body("The listing", _ref(Listing), EXAMPLE),
+                "responses": {
+                    "200": _answered(_ref(Answer), answer),
+                    **_with(posting, "400", "wrong fields", examples.wrong_listing()),
+                },
+            }
+        },
+        "/classify/batch": {
+            "post": {
+                "tags": ["listings"],
+                "operationId": "classifyBatch",
+                "summary": f"The price categories of up to {MOST_LISTINGS:,} listings",
+                "description": "Answered in order, by one model. A bad listing fails all, unless partial.",
+                "parameters": [probabilities, partial],
+                "requestBody": _body("The listings", listings, [EXAMPLE]),
+                "responses": {
+                    "200": _answered(answers, [answer]),
+                    **_with(posting, "400", "wrong fields", examples.wrong_batch()),
+                },
+            }
+        },
+        "/model": {
+            "get": {
+                "tags": ["model"],
+                "operationId": "model",
+                "summary": "What is known of the model that answers",
+                "responses": {"200": _answered(_ref(Model)), **reading},
+            }
+        },
+        "/livez": {"get": _health("livez", "Is the process alive?", told)},
+        "/readyz": {"get": _health("readyz", "Can it classify?", told, ready=True)},
+        "/healthz": {"get": _health("healthz", "Can it classify?", told, ready=True)},
+        "/metrics": {
+            "get": {
+                "tags": ["operation"],
+                "operationId": "metrics",
+                "summary": "Figures for Prometheus",
+                "responses": {"200": _text("Text format 0.0.4"), **figures},
+            }
+        },
+    }
+    for operations in paths.values():
+        for operation in operations.values():
+            if secured and "health" not in operation["tags"]:
+                operation["security"] = [{name: []} for name in schemes]
+            for response in operation["responses"].values():
+                response["headers"] = {
+                    **response.get("headers", {}),
+                    REQUEST_ID: _header("The request's id: the client's, if it sent one"),
+                }
+    return {
         "openapi": "3.1.0",
         "info": {
             "title": "Listing price category",
             "version": "1.0.0",
             "description": "What price category (Low, Mid, High, Lux) will this listing have?",
         },
-        "servers": [{"url": "/"}],
-        "paths": {
-            "/classify": {
-                "post": {
-                    "operationId": "classify",
-                    "summary": "The price category of a listing",
-                    "description": "Every field is required and strictly typed, and no others are taken. The text of a "
-                    f"400 begins with `{PREFIX}`.",
-                    "parameters": [probabilities],
-                    "requestBody": _body(_ref(Listing), EXAMPLE),
-                    "responses": _responses(_answered(_ref(Answer), _ANSWER), posting, secured=secured),
-                    **security,
-                }
-            },
-            "/classify/batch": {
-                "post": {
-                    "operationId": "classifyBatch",
-                    "summary": f"The price categories of up to {MOST_LISTINGS:,} listings",
-                    "description": "Answered in order, by one model. A bad listing fails all, unless partial.",
-                    "parameters": [probabilities, partial],
-                    "requestBody": _body(listings, [EXAMPLE]),
-                    "responses": _responses(_answered(answers, [_ANSWER]), posting, secured=secured),
-                    **security,
-                }
-            },
-            "/model": {
-                "get": {
-                    "operationId": "model",
-                    "summary": "What is known of the model that answers",
-                    "responses": _responses(_answered(_ref(Model)), reading, secured=secured),
-                    **security,
-                }
-            },
-            "/livez": {"get": _health("livez", "Is the process alive?", [500])},
-            "/readyz": {"get": _health("readyz", "Can it classify?", [500], not_ready=True)},
-            "/healthz": {"get": _health("healthz", "Can it classify?", [500], not_ready=True)},
-            "/metrics": {
-                "get": {
-                    "operationId": "metrics",
-                    "summary": "Figures for Prometheus",
-                    "responses": _responses(
-                        {"description": "Text format 0.0.4", "content": {"text/plain": {"schema": {"type": "string"}}}},
-                        [500, 503],
-                        secured=secured,
-                    ),
-                    **security,
-                }
-            },
-        },
+        "servers": [{"url": "/", "description": "This service"}],
+        "tags": [{"name": name, "description": text} for name, text in _TAGS.items()],
+        "paths": paths,
         "components": {"schemas": components, **({"securitySchemes": schemes} if secured else {})},
     }
-    for path in document["paths"].values():
-        for operation in path.values():
-            for response in operation["responses"].values():
-                response.setdefault("headers", {})[REQUEST_ID] = _header(
-                    "The request's id: the client's, if it sent one"
-                )
-    return document
+
+
+def _schemas() -> dict[str, Part]:
+    kinds = [Listing, Answer, BadListing, Health, Model, Problem]
+    _, components = msgspec.json.schema_components(kinds, ref_template=_TEMPLATE)
+    # To msgspec an enum's texts say all; generators of clients want its type as well.
+    return {name: {"type": "string", **schema} if "enum" in schema else schema for name, schema in components.items()}
+
+
+def _schemes() -> dict[str, Part]:
+    return {
+        "key": {"type": "apiKey", "in": "header", "name": KEY_HEADER, "description": "One of the service's API_KEYS"},
+        "bearer": {"type": "http", "scheme": "bearer", "description": "The same key as a bearer token"},
+    }
 
 
 def _ref(kind: type) -> dict[str, str]:
     return {"$ref": _TEMPLATE.format(name=kind.__name__)}
 
 
-def _header(text: str) -> dict[str, Any]:
+def _header(text: str) -> Part:
     return {"description": text, "schema": {"type": "string"}}
 
 
-def _flag(name: str, text: str) -> dict[str, Any]:
+def _flag(name: str, text: str) -> Part:
     return {"name": name, "in": "query", "description": text, "schema": {"type": "boolean", "default": False}}
 
 
-def _body(schema: dict[str, Any], example: object) -> dict[str, Any]:
-    return {"required": True, "content": {"application/json": {"schema": schema, "example": example}}}
+def _body(text: str, schema: Part, example: object) -> Part:
+    return {
+        "description": text,
+        "required": True,
+        "content": {"application/json": {"schema": schema, "example": example}},
+    }
 
 
-def _answered(schema: dict[str, Any], example: object = None) -> dict[str, Any]:
+def _answered(schema: Part, example: object = None) -> Part:
     content = {"schema": schema} if example is None else {"schema": schema, "example": example}
     return {
         "description": "Answered",
         "content": {"application/json": content},
-        "headers": {name: _header(text) for name, text in _HEADERS.items()},
+        "headers": {name: _header(text) for name, text in MODEL_HEADERS.items()},
     }
 
 
-def _responses(answered: dict[str, Any], errors: list[int], *, secured: bool) -> dict[str, Any]:
-    problem = {"application/json": {"schema": _ref(Problem)}}
-    expected = {status: text for status, text in _ERRORS.items() if status in errors or (secured and status == 401)}
-    return {
-        "200": answered,
-        **{str(status): {"description": text, "content": problem} for status, text in expected.items()},
-    }
+def _text(description: str) -> Part:
+    return {"description": description, "content": {"text/plain": {"schema": {"type": "string"}}}}
 
 
-def _health(name: str, summary: str, errors: list[int], *, not_ready: bool = False) -> dict[str, Any]:
+def _refusals(statuses: tuple[int, ...], told: examples.Examples, *, secured: bool) -> dict[str, Part]:
+    expected: list[int] = sorted({*statuses, 401} if secured else statuses)
+    return {str(status): _exemplified(_ERRORS[status], _ref(Problem), told[status]) for status in expected}
+
+
+def _exemplified(description: str, schema: Part, values: dict[str, Any]) -> Part:
+    named = {name.replace(" ", "-"): {"summary": name, "value": value} for name, value in values.items()}
+    return {"description": description, "content": {"application/json": {"schema": schema, "examples": named}}}
+
+
+def _with(responses: dict[str, Part], status: str, name: str, value: Problem) -> dict[str, Part]:
+    # The responses with one more example, before the others: it is the one that is shown.
+    content = responses[status]["content"]["application/json"]
+    shown = {name.replace(" ", "-"): {"summary": name, "value": value}, **content["examples"]}
+    with_it = {**responses[status], "content": {"application/json": {**content, "examples": shown}}}
+    return {**responses, status: with_it}
+
+
+def _health(name: str, summary: str, told: examples.Examples, *, ready: bool = False) -> Part:
     health = {"application/json": {"schema": _ref(Health)}}
-    responses = _responses({"description": "Yes", "content": health}, errors, secured=False)
-    if not_ready:
-        responses["503"] = {"description": "No model can be served; the detail says why", "content": health}
-    return {"operationId": name, "summary": summary, "responses": responses}
+    responses = {"200": {"description": "Yes", "content": health}, **_refusals((500,), told, secured=False)}
+    if ready:
+        text = "No model can be served; the detail says why"
+        responses["503"] = _exemplified(text, _ref(Health), {"no model": examples.not_ready()})
+    return {"tags": ["health"], "operationId": name, "summary": summary, "responses": responses}

@@ -117,4 +117,4 @@ async def readyz(service: NamedDependency[Service]) -> Response[Health]:
 
 async def metrics(service: NamedDependency[Service]) -> Response[bytes]:
     """The figures in Prometheus' text format."""
-    return Response(service.metrics.page(), media_type="text/plain; version=0.0.4; charset=utf-8")
+    return Response(service.metrics.page(), media_type="text/plain; version=0.0.4")

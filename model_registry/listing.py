@@ -61,18 +61,18 @@ FEATURES = (
 class Listing(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One listing to be priced: every field required, none other taken, every number bounded."""
 
-    id: Annotated[int, Meta(ge=0, le=2**63 - 1)]
-    accommodates: Annotated[int, Meta(ge=1, le=100)]
-    room_type: RoomType
-    beds: Annotated[int, Meta(ge=0, le=100)]
-    bedrooms: Annotated[int, Meta(ge=0, le=100)]
-    bathrooms: Annotated[float, Meta(ge=0, le=100, multiple_of=0.5)]
-    neighbourhood: Neighbourhood
-    tv: bool
-    elevator: bool
-    internet: bool
-    latitude: Annotated[float, Meta(ge=-90, le=90)]
-    longitude: Annotated[float, Meta(ge=-180, le=180)]
+    id: Annotated[int, Meta(ge=0, le=2**63 - 1, description="Its number at Airbnb; the answer carries it.")]
+    accommodates: Annotated[int, Meta(ge=1, le=100, description="How many guests it takes.")]
+    room_type: Annotated[RoomType, Meta(description="What of the home is let.")]
+    beds: Annotated[int, Meta(ge=0, le=100, description="How many beds it has.")]
+    bedrooms: Annotated[int, Meta(ge=0, le=100, description="How many bedrooms it has; 0 for a studio.")]
+    bathrooms: Annotated[float, Meta(ge=0, le=100, multiple_of=0.5, description="How many bathrooms; halves count.")]
+    neighbourhood: Annotated[Neighbourhood, Meta(description="The borough it is in.")]
+    tv: Annotated[bool, Meta(description="Whether it has a television.")]
+    elevator: Annotated[bool, Meta(description="Whether the house has an elevator.")]
+    internet: Annotated[bool, Meta(description="Whether it has internet.")]
+    latitude: Annotated[float, Meta(ge=-90, le=90, description="Degrees north.")]
+    longitude: Annotated[float, Meta(ge=-180, le=180, description="Degrees east; west is negative.")]
 
 
 EXAMPLE: Final[dict[str, int | float | bool | str]] = {
@@ -125,5 +125,6 @@ def bounds() -> dict[str, tuple[float, float]]:
     limits: dict[str, tuple[float, float]] = {}
     for field in msgspec.structs.fields(Listing):
         for note in getattr(field.type, "__metadata__", ()):
-            limits[field.name] = (float(note.ge), float(note.le))
+            if note.ge is not None:
+                limits[field.name] = (float(note.ge), float(note.le))
     return limits
