@@ -44,11 +44,7 @@ def in_words(error: Exception, kind: Any = None) -> str:
         return "nested too deeply"
     if isinstance(error, UnicodeDecodeError):
         return "malformed UTF-8: invalid bytes in a text"
-    told = str(error)
-    text = told[:1].lower() + told[1:]
-    if text.startswith(_ENUM):
-        return _ENUM + _shown(text[len(_ENUM) :]) + _allowed(kind)
-    return text.replace("`", "")
+    return _plain(str(error), kind)
 
 
 def first_fault(error: Exception) -> WrongField:
@@ -62,7 +58,14 @@ def first_fault(error: Exception) -> WrongField:
     place = _PLACE.search(text)
     if place is None:
         return WrongField(in_words(error))
-    return WrongField(in_words(type(error)(text[: place.start()])), place[1])
+    return WrongField(_plain(text[: place.start()], None), place[1])
+
+
+def _plain(told: str, kind: Any) -> str:
+    text = told[:1].lower() + told[1:]
+    if text.startswith(_ENUM):
+        return _ENUM + _shown(text[len(_ENUM) :]) + _allowed(kind)
+    return text.replace("`", "")
 
 
 def _shown(value: str) -> str:
@@ -71,5 +74,7 @@ def _shown(value: str) -> str:
 
 
 def _allowed(kind: Any) -> str:
+    if kind is None:
+        return ""
     bare = get_args(kind)[0] if get_origin(kind) is Annotated else kind
     return f" (allowed: {', '.join(bare)})" if isinstance(bare, type) and issubclass(bare, StrEnum) else ""

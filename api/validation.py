@@ -228,6 +228,7 @@ def _counted(number: int, what: str) -> str:
 
 
 def _in_words(fault: WrongField) -> str:
-    place = "" if fault.index is None else f"[{fault.index}]"
-    where = ".".join(part for part in (place, fault.field) if part)
-    return f"{where}: {fault.message}" if where else fault.message
+    if fault.index is None:
+        return f"{fault.field}: {fault.message}" if fault.field is not None else fault.message
+    place = f"[{fault.index}]" if fault.field is None else f"[{fault.index}].{fault.field}"
+    return f"{place}: {fault.message}"

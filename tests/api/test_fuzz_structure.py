@@ -91,7 +91,7 @@ def listings(draw: st.DrawFn) -> str:
         many = draw(st.sampled_from([99, 100, 101, 5_000]))
         pairs = [*pairs, *((f'"field-{n}"', "0") for n in range(many))]
     space = draw(st.just("") | spaces)
-    return "{" + ",".join(f"{space}{name}:{value}" for name, value in pairs) + "}"
+    return "{" + space + ",".join(f"{name}:{value}" for name, value in pairs) + space + "}"
 
 
 rows = st.one_of(listings(), values, st.just("{" + ",".join(":".join(pair) for pair in GOOD) + "}"))
