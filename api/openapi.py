@@ -119,7 +119,7 @@ def document(settings: Settings, category: PriceCategory) -> Part:
             "version": "1.0.0",
             "description": "What price category (Low, Mid, High, Lux) will this listing have?",
         },
-        "servers": [{"url": "/", "description": "This service"}],
+        "servers": [{"url": "./", "description": "This service, wherever a proxy has put it"}],
         "tags": [{"name": name, "description": text} for name, text in _TAGS.items()],
         "paths": paths,
         "components": {"schemas": components, **({"securitySchemes": schemes} if secured else {})},

@@ -1,6 +1,7 @@
 """What stands around an answer: headers, HEAD, the names of routes, traces, figures."""
 
 import json
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from api.app import create_app
 from api.settings import Settings
 from model_registry.listing import EXAMPLE
 from model_registry.store import Registry
+from tests.api.server import serving
 from tests.making import PROMOTE, publish
 
 READING = ("/model", "/livez", "/readyz", "/healthz", "/docs", "/docs/swagger-ui.css", "/openapi.json")
@@ -150,3 +152,19 @@ def test_a_parser_of_prometheus_accepts_every_figure(service: httpx.Client) -> N
     )
     bounds = {sample.labels.get("le") for sample in families["api_request_seconds"].samples}
     assert {"0.0005", "60.0", "+Inf"} <= bounds
+
+
+def test_head_under_the_real_server_leaves_the_connection_to_the_next(folder: Path, tmp_path: Path) -> None:
+    with (
+        serving(folder, tmp_path / "api.log") as server,
+        socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection,
+    ):
+        received = connection.makefile("rb")
+        for method, path in [("HEAD", "/docs"), ("HEAD", "/metrics"), ("HEAD", "/nothing"), ("GET", "/livez")] * 2:
+            connection.sendall(f"{method} {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+            head = b"".join(iter(received.readline, b"\r\n")).decode()
+            assert head.startswith("HTTP/1.1 404" if path == "/nothing" else "HTTP/1.1 200"), head
+            length = int(head.lower().split("content-length: ")[1].split("\r\n")[0])
+            assert length > 0
+            if method == "GET":
+                assert json.loads(received.read(length)) == {"status": "alive"}
