@@ -7,7 +7,9 @@ import pytest
 
 from mle_assets.evaluation.evaluation import Evaluation
 from mle_assets.evaluation.leaderboard import Leaderboard
+from model_registry.classifier import Classifier
 from tests.conftest import Pipeline, instance_in, make_pipeline
+from tests.making import listing
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +49,23 @@ def test_the_synthetic_snapshot_is_as_hard_as_the_real_one(trained_on_default: P
         )
         assert made_up.accuracy == pytest.approx(real.accuracy, abs=0.03)
         assert made_up.roc_auc == pytest.approx(real.roc_auc, abs=0.03)
+
+
+def test_the_readmes_example_is_answered_as_it_says(new_york: Pipeline) -> None:
+    assert answer(new_york) == "Mid"
+
+
+@pytest.mark.slow
+def test_the_readmes_example_is_answered_as_it_says_where_the_listings_are_made_up(
+    trained_on_default: Pipeline,
+) -> None:
+    assert answer(trained_on_default) == "High"
+
+
+def answer(pipeline: Pipeline) -> str:
+    """What the leader says of the README's listing."""
+    leader = Leaderboard.read(pipeline.assets / "leaderboard").leader
+    return Classifier((pipeline.assets / "models" / leader / "model.onnx").read_bytes()).classify(listing())
 
 
 def test_all_models_together_take_less_room_than_150_megabytes(new_york: Pipeline) -> None:
