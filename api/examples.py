@@ -7,7 +7,7 @@ import msgspec
 
 from api.access import KEY_NEEDED
 from api.errors import FAILED
-from api.observing import TOO_MANY
+from api.routes import TOO_MANY
 from api.schemas import Health, Problem, WrongField
 from api.settings import Settings
 from api.validation import Invalid, read_batch, read_listing
@@ -31,7 +31,7 @@ def refusals(settings: Settings) -> Examples:
         400: {"parameter": Problem(400, f"Invalid query parameter: probabilities: {_NO_BOOL.message}", [_NO_BOOL])},
         401: {"no key": Problem(401, KEY_NEEDED)},
         408: {"slow body": Problem(408, f"The body did not arrive within {settings.body_seconds:g} s.")},
-        413: {"large body": Problem(413, "Request Entity Too Large")},
+        413: {"large body": Problem(413, f"The body is larger than {settings.body_limit:,} bytes.")},
         415: {"another kind": Problem(415, "Send Content-Type: application/json, not text/plain.")},
         500: {"fault": FAILED},
         503: {"no model": Problem(503, NOT_PROMOTED), "too many": TOO_MANY},

@@ -13,13 +13,15 @@ from litestar.status_codes import HTTP_503_SERVICE_UNAVAILABLE
 
 from api.bodies import json_body
 from api.metrics import Metrics
-from api.schemas import Answer, BadListing, Health, Model
+from api.schemas import Answer, BadListing, Health, Model, Problem
 from api.serving import Champion, Serving
 from api.settings import Settings
 from api.validation import Invalid, read_batch, read_listing, read_rows
 from model_registry.listing import Listing
 
 ApiRequest = Request[None, None, State]
+
+TOO_MANY = Problem(HTTP_503_SERVICE_UNAVAILABLE, "Too many requests are under way: try again in a second.")
 
 INLINE_LISTINGS = 100
 """A batch up to this size is answered where it arrives; a larger one in a thread, so that others are not held up."""
@@ -41,7 +43,7 @@ class Service:
         if self._being_answered >= self.settings.concurrency_limit:
             self.metrics.turned_away()
             raise HTTPException(
-                detail="Too many requests are under way: try again in a second.",
+                detail=TOO_MANY.detail,
                 status_code=HTTP_503_SERVICE_UNAVAILABLE,
                 headers={"Retry-After": "1"},
             )
