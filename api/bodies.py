@@ -12,6 +12,8 @@ from litestar.status_codes import (
     HTTP_415_UNSUPPORTED_MEDIA_TYPE,
 )
 
+from api.faults import cut
+
 
 async def json_body(request: Request[Any, Any, Any], *, limit: int, seconds: float) -> bytes:
     """The body of a request that says it is JSON, of at most `limit` bytes.
@@ -22,7 +24,7 @@ async def json_body(request: Request[Any, Any, Any], *, limit: int, seconds: flo
     content_type = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
     if content_type != MediaType.JSON:
         raise HTTPException(
-            detail=f"Send Content-Type: application/json, not {content_type[:60] or 'none'}.",
+            detail=f"Send Content-Type: application/json, not {cut(content_type) or 'none'}.",
             status_code=HTTP_415_UNSUPPORTED_MEDIA_TYPE,
         )
     if request.headers.get("Content-Encoding", "identity").lower() != "identity":

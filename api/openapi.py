@@ -51,8 +51,8 @@ def document(settings: Settings, category: PriceCategory) -> Part:
     probabilities = _flag("probabilities", "Add the probabilities of the four categories.")
     partial = _flag("partial", "Answer the good listings; a bad one has its error in its place.")
     posting = _refusals(_POSTING, told, secured=secured)
-    reading = _refusals(_READING, told, secured=secured)
-    figures = _refusals((500, 503), {**told, 503: {"too many": told[503]["too many"]}}, secured=secured)
+    reading = _refusals(_READING, {**told, 503: {"no model": told[503]["no model"]}}, secured=secured)
+    figures = _refusals((500,), told, secured=secured)
     paths: dict[str, dict[str, Part]] = {
         "/classify": {
             "post": {
