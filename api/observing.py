@@ -20,6 +20,7 @@ _TRACE = re.compile(
 _METHODS = frozenset({"GET", "POST", "HEAD", "OPTIONS", "PUT", "PATCH", "DELETE"})
 _OTHER = "other"
 _NOSNIFF = (b"x-content-type-options", b"nosniff")
+_VARIES = (b"vary", b"Accept-Encoding")
 _NO_STORE = (b"cache-control", b"no-store")
 
 
@@ -51,6 +52,10 @@ def observed(app: ASGIApp, *, routes: frozenset[str], metrics: Metrics, access: 
                         kept = kept or not value.startswith((b"application/json", b"text/plain"))
                     elif name == b"cache-control":
                         kept = True
+                    elif name == b"etag":
+                        # What has one comes in two encodings. Said here, for Litestar's CORS puts its Vary in place
+                        # of any other.
+                        headers.append(_VARIES)
                 if not kept:
                     headers.append(_NO_STORE)
                 message["headers"] = allowing_head(headers) if status == 405 or method == "OPTIONS" else headers

@@ -75,7 +75,7 @@ class Page:
         """The page, compressed for who takes that; 304 for who has it already."""
         compressed = takes_gzip(request.headers.get("Accept-Encoding", ""))
         tag = f'"{self.tag}-gzip"' if compressed else f'"{self.tag}"'
-        headers = {**_POLICY, "Cache-Control": self.caching, "ETag": tag, "Vary": "Accept-Encoding"}
+        headers = {**_POLICY, "Cache-Control": self.caching, "ETag": tag}
         known = {one.strip().removeprefix("W/") for one in request.headers.get("If-None-Match", "").split(",")}
         if tag in known or "*" in known:
             return Response(None, status_code=HTTP_304_NOT_MODIFIED, headers=headers)

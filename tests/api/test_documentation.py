@@ -77,6 +77,13 @@ def test_a_page_that_a_browser_has_is_not_sent_again(path: str, coding: str, ser
     assert service.get(path, headers={"If-None-Match": '"other"'}).status_code == 200
 
 
+def test_a_cache_is_told_of_both_that_an_answer_depends_on(tmp_path: Path) -> None:
+    settings = Settings(model_registry=str(tmp_path), cors_origins="https://example.org", access_log=False)
+    with TestClient(create_app(settings)) as client:
+        answer = client.get("/openapi.json", headers={"Origin": "https://example.org"})
+    assert set(answer.headers["Vary"].split(", ")) == {"Origin", "Accept-Encoding"}
+
+
 @pytest.mark.parametrize(
     ("accepted", "taken"),
     [
