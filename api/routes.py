@@ -23,8 +23,9 @@ ApiRequest = Request[None, None, State]
 
 TOO_MANY = Problem(HTTP_503_SERVICE_UNAVAILABLE, "Too many requests are under way: try again in a second.")
 
-INLINE_LISTINGS = 100
-"""A batch up to this size is answered where it arrives; a larger one in a thread, so that others are not held up."""
+INLINE_BYTES = 32_768
+"""A batch up to this size (a hundred listings) is answered where it arrives; a larger one in a thread, so that others
+are not held up."""
 
 
 class Service:
@@ -82,7 +83,6 @@ async def classify_batch(
     """Answer up to 10,000 listings in order, all from one model; `partial` answers the good ones among bad ones."""
     champion = service.champion()
     body = await json_body(request, limit=service.settings.batch_body_limit, seconds=service.settings.body_seconds)
-    size = body.count(b"}")
 
     def work() -> list[Answer | BadListing]:
         rows = read_rows(body) if partial else read_batch(body)
@@ -91,7 +91,7 @@ async def classify_batch(
         return [BadListing(row.problem()) if isinstance(row, Invalid) else next(answers) for row in rows]
 
     with service.answering():
-        answered = work() if size <= INLINE_LISTINGS else await asyncio.to_thread(work)
+        answered = work() if len(body) <= INLINE_BYTES else await asyncio.to_thread(work)
     for category in (answer.price_category for answer in answered if isinstance(answer, Answer)):
         service.metrics.predicted(category, champion.version)
     return Response(answered, headers=champion.headers)
