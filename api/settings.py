@@ -23,7 +23,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     forwarded_allow_ips: str = "127.0.0.1"
     """Peers whose X-Forwarded-For is believed, parted by commas, or *: the gateway in front."""
     api_keys: str = ""
-    """Keys, parted by commas; with any set, everything that answers about listings or models, and /metrics, needs one."""
+    """Keys, parted by commas; with any set, all that answers about listings or models, and /metrics, needs one."""
     cors_origins: str = ""
     """Origins whose pages may call the service, parted by commas; none unless set."""
     body_limit: Positive = 1_000_000
