@@ -80,7 +80,7 @@ check: $(INSTALLED) ## lint, format, types and import boundaries
 	python -m pytest --quiet tests/test_boundaries.py
 
 .PHONY: images
-images: ## build the two container images (TAG=latest)
+images: ## build the three container images (TAG=latest)
 	@# Building asks for no password; the compose file does.
 	POSTGRES_PASSWORD=unused GIT_COMMIT=$(COMMIT) docker compose build
 
@@ -90,6 +90,14 @@ compose-up: ## build the images and start the whole system in containers, or upg
 	$(MAKE) --no-print-directory images
 	docker compose up --no-build --detach --wait
 	docker compose ps
+
+.PHONY: compose-roll
+compose-roll: ## replace the API's replicas one by one by those of TAG, without a failed request (API_REPLICAS=2 and more)
+	@for replica in $$(docker compose ps --quiet api); do
+	docker stop "$$replica" >/dev/null # with the grace of compose.yaml; the gateway has the others answer
+	docker rm "$$replica" >/dev/null
+	docker compose up --no-build --no-deps --no-recreate --detach --wait api
+	done
 
 .PHONY: compose-down
 compose-down: ## stop and remove the containers; the volumes stay

@@ -17,7 +17,7 @@ from mle_assets.resources import Settings as PipelineSettings
 ROOT = Path(__file__).parents[1]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
-OURS = ("code", "webserver", "daemon", "api")
+OURS = ("code", "webserver", "daemon", "api", "gateway")
 
 
 def test_the_containers_instance_is_the_local_one_with_another_storage() -> None:
@@ -57,8 +57,9 @@ def test_both_workspaces_name_one_code_location() -> None:
 
 
 def test_every_setting_can_be_given_to_the_service_that_reads_it() -> None:
-    # The folders, the address and the port inside a container are the image's; the commit is a build's.
-    fixed = {"MODEL_REGISTRY", "HOST", "PORT", "SNAPSHOT_FOLDER", "ASSET_FOLDER", "GIT_COMMIT"}
+    # The folders, the address and the port inside a container are the image's; the commit is a build's; whom the API
+    # believes about a client's address follows from who can reach it.
+    fixed = {"MODEL_REGISTRY", "HOST", "PORT", "SNAPSHOT_FOLDER", "ASSET_FOLDER", "GIT_COMMIT", "FORWARDED_ALLOW_IPS"}
     for service, reader in (("api", ApiSettings), ("code", PipelineSettings)):
         offered = {name for name, value in SERVICES[service]["environment"].items() if value is None}
         assert offered == {name.upper() for name in reader.__struct_fields__} - fixed, service
@@ -95,6 +96,43 @@ def test_no_service_gets_the_docker_socket_or_a_folder_of_the_machine() -> None:
     assert SERVICES["api"]["volumes"] == ["registry:/app/var/registry:ro"]
 
 
+def test_only_the_gateway_and_the_ui_are_published() -> None:
+    assert {name for name, service in SERVICES.items() if "ports" in service} == {"gateway", "webserver"}
+    # API_PORTS is what older .env files set.
+    assert SERVICES["gateway"]["ports"] == [
+        "${API_ADDRESS:-0.0.0.0}:${API_PORT:-${API_PORTS:-8000}}:8000",
+        "127.0.0.1:${GATEWAY_METRICS_PORT:-8404}:8404",
+    ]
+
+
+def test_the_api_believes_whoever_reaches_it_which_is_the_gateway_alone() -> None:
+    assert SERVICES["api"]["environment"]["FORWARDED_ALLOW_IPS"] == "*"
+    assert {name for name, service in SERVICES.items() if "serving" in service["networks"]} == {"api", "gateway"}
+
+
+def test_the_gateway_has_the_descriptors_and_the_time_that_its_configuration_needs() -> None:
+    text = (ROOT / "containers" / "gateway" / "haproxy.cfg").read_text()
+    [connections] = re.findall(r"^    maxconn (\d+)$", text.partition("defaults")[0], re.MULTILINE)
+    # One for the client and one for the replica of each, and some for listening, checks and DNS.
+    assert SERVICES["gateway"]["ulimits"]["nofile"] > 2 * int(connections) + 500
+    [seconds] = re.findall(r"hard-stop-after (\d+)s", text)
+    assert int(SERVICES["gateway"]["stop_grace_period"].removesuffix("s")) > int(seconds)
+
+
+def test_everything_the_gateway_needs_is_in_its_image() -> None:
+    # No folder of the machine: TAG alone brings an older configuration back.
+    folder = ROOT / "containers" / "gateway"
+    copied = set(
+        re.findall(r"\w[\w.]*", " ".join(re.findall("^COPY (.*) ", (folder / "Dockerfile").read_text(), re.M)))
+    )
+    assert copied == {file.name for file in folder.iterdir()} - {"Dockerfile"}
+    assert "volumes" not in SERVICES["gateway"]
+
+
+def test_without_a_certificate_the_gateway_gets_an_empty_file() -> None:
+    assert COMPOSE["secrets"] == {"certificate": {"file": "${TLS_CERTIFICATE:-/dev/null}"}}
+
+
 def test_the_ui_is_bound_to_this_machine_unless_told_otherwise() -> None:
     assert SERVICES["webserver"]["ports"] == ["${UI_ADDRESS:-127.0.0.1}:${UI_PORT:-3000}:3000"]
 
@@ -110,4 +148,5 @@ def test_everything_the_compose_file_asks_for_is_in_the_example() -> None:
     asked = set(re.findall(r"\$\{(\w+):", (ROOT / "compose.yaml").read_text()))
     # Set by make, by compose itself, or where images come from elsewhere.
     asked -= {"GIT_COMMIT", "COMPOSE_PROJECT_NAME"}
+    asked -= {"API_PORTS"}  # what API_PORT was called
     assert asked <= set(re.findall(r"^#?(\w+)=", (ROOT / ".env.example").read_text(), re.MULTILINE))

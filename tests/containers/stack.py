@@ -17,7 +17,7 @@ from model_registry.listing import EXAMPLE
 from tests.waiting import until
 
 ROOT = Path(__file__).parents[2]
-SERVICES = ("postgres", "code", "webserver", "daemon", "api")
+SERVICES = ("postgres", "code", "webserver", "daemon", "api", "gateway")
 # Relative to the checkout that is used.
 FILES = "compose.yaml:tests/containers/compose.yaml"
 _KEPT = ("HOME", "PATH", "XDG_RUNTIME_DIR")
@@ -135,9 +135,13 @@ class Stack:
         return self.compose("exec", "-T", service, *command, check=check)
 
     def container(self, service: str) -> dict[str, Any]:
-        """What the engine knows of a service's container."""
-        identifier = self.compose("ps", "--all", "--quiet", service).stdout.split()[0]
-        return json.loads(told("docker", "inspect", identifier).stdout)[0]
+        """What the engine knows of a service's container; of the first, where there are several."""
+        return self.containers(service)[0]
+
+    def containers(self, service: str) -> list[dict[str, Any]]:
+        """What the engine knows of all containers of a service."""
+        identifiers = self.compose("ps", "--all", "--quiet", service).stdout.split()
+        return json.loads(told("docker", "inspect", *identifiers).stdout)
 
     def revision(self, service: str) -> str:
         """The commit a service's image was built from."""
@@ -147,7 +151,7 @@ class Stack:
         """SIGKILL from outside, as by the kernel; after `docker kill` the engine would not start it again."""
         state = self.container(service)["State"]
         command = f"import os; os.kill({state['Pid']}, 9)"
-        image = self.container("code")["Config"]["Image"]
+        image = self.container("api")["Config"]["Image"]
         told("docker", "run", "--rm", "--pid=host", "--user=0", "--entrypoint=python", image, "-c", command)
         until(lambda: self.container(service)["State"]["StartedAt"] != state["StartedAt"], seconds=60, every=0.5)
         say(f"killed {service} (its process {state['Pid']}); the engine started it again")
@@ -165,11 +169,17 @@ class Stack:
         except httpx.HTTPError:
             return False
 
+    def url(self) -> str:
+        """Where clients reach the gateway."""
+        return f"http://127.0.0.1:{self.settings['API_PORT']}"
+
+    def address(self, service: str) -> str:
+        """The address of a service's container in the network, which this machine reaches too."""
+        return _address(self.container(service))
+
     def apis(self) -> list[str]:
-        """Where the API's replicas are published on this machine."""
-        rows = self.compose("ps", "--format", "json", "api").stdout.splitlines()
-        published = [port for row in rows for port in json.loads(row)["Publishers"] if port["PublishedPort"]]
-        return [f"http://127.0.0.1:{port['PublishedPort']}" for port in published]
+        """Where the API's replicas are; past the gateway only this machine reaches them."""
+        return [f"http://{_address(replica)}:8000" for replica in self.containers("api")]
 
     def graphql(self, query: str, **variables: object) -> dict[str, Any]:
         """Ask the webserver."""
@@ -231,8 +241,8 @@ class Stack:
         return run
 
     def get(self, path: str) -> httpx.Response:
-        """Ask the API."""
-        return self.client.get(f"http://127.0.0.1:{self.settings['API_PORTS']}{path}")
+        """Ask the API, through the gateway."""
+        return self.client.get(f"{self.url()}{path}")
 
     def ready(self) -> bool:
         """Whether the API answers /readyz with 200."""
@@ -242,9 +252,8 @@ class Stack:
             return False
 
     def ask(self, api: str | None = None) -> Answer:
-        """The API's answer to the README's listing; that of a certain replica, where there are several."""
-        api = api or f"http://127.0.0.1:{self.settings['API_PORTS']}"
-        answer = self.client.post(f"{api}/classify", json=EXAMPLE)
+        """The API's answer to the README's listing; that of a certain replica, where one is named."""
+        answer = self.client.post(f"{api or self.url()}/classify", json=EXAMPLE)
         assert answer.status_code == 200, answer.text
         headers = answer.headers
         return Answer(
@@ -272,9 +281,14 @@ class Stack:
         """Containers, networks, volumes and images, all gone."""
         Stack.present.remove(self)
         self.compose("down", "--volumes", "--remove-orphans", "--timeout", "5", check=False)
-        for name in ("api", "dagster"):
+        for name in ("api", "dagster", "gateway"):
             told("docker", "image", "rm", f"listing-price-category/{name}:{self.settings['TAG']}", check=False)
         self.client.close()
+
+
+def _address(container: Mapping[str, Any]) -> str:
+    [network] = container["NetworkSettings"]["Networks"].values()
+    return network["IPAddress"]
 
 
 def told(
@@ -298,7 +312,8 @@ def new_stack() -> Stack:
             "TAG": name,
             "UI_PORT": str(free_port()),
             "API_ADDRESS": "127.0.0.1",
-            "API_PORTS": str(free_port()),
+            "API_PORT": str(free_port()),
+            "GATEWAY_METRICS_PORT": str(free_port()),
             "SYNTHETIC_LISTINGS": "4000",
         },
     )

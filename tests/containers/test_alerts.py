@@ -1,0 +1,58 @@
+"""The alert rules and the example configuration of Prometheus, checked by its own tool."""
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.containers.stack import ROOT, reason_to_skip, say, told
+
+IMAGE = "prom/prometheus:v2.53.3"
+RULES = ROOT / "containers" / "prometheus" / "alerts.yaml"
+
+
+def promtool(*arguments: str) -> str:
+    """What `promtool` says in the checkout: the one on PATH, or that of Prometheus' image where there is an engine."""
+    if command := shutil.which("promtool"):
+        done = told(command, *arguments)
+    else:
+        if reason := reason_to_skip():
+            pytest.skip(f"no promtool and no containers here: {reason}")
+        mounts = ("--volume", f"{ROOT}:/checkout:ro", "--workdir=/checkout")
+        run = ("docker", "run", "--rm", "--user=0", "--network=none", *mounts, "--entrypoint=promtool", IMAGE)
+        done = told(*run, *arguments)
+    return done.stdout + done.stderr
+
+
+@pytest.mark.containers
+def test_each_alert_fires_when_it_should_and_no_other_does() -> None:
+    said = promtool("test", "rules", "tests/containers/alerts_test.yaml")
+    say(said.strip().replace("\n", " "))
+    assert "SUCCESS" in said
+
+
+@pytest.mark.containers
+def test_rules_and_configuration_are_what_prometheus_reads() -> None:
+    assert "SUCCESS" in promtool("check", "rules", "containers/prometheus/alerts.yaml")
+    assert "SUCCESS" in promtool("check", "config", "containers/prometheus/prometheus.yaml")
+
+
+def rules() -> dict[str, dict[str, object]]:
+    """The rules by the names of their alerts."""
+    groups = yaml.safe_load(RULES.read_text())["groups"]
+    return {rule["alert"]: rule for group in groups for rule in group["rules"]}
+
+
+def test_every_alert_has_a_case_in_which_it_fires() -> None:
+    cases = yaml.safe_load(Path(__file__).with_name("alerts_test.yaml").read_text())["tests"]
+    fired = set(re.findall(r'alertname=\\"(\w+)', json.dumps(cases)))
+    assert fired == set(rules())
+
+
+def test_every_alert_says_how_bad_it_is_and_what_to_do() -> None:
+    for name, rule in rules().items():
+        assert rule["labels"]["severity"] in ("critical", "warning"), name  # pyright: ignore
+        assert len(str(rule["annotations"]["summary"]).split(". ")) >= 2, name  # pyright: ignore
