@@ -67,6 +67,25 @@ def slow_bodies(
 
 
 @contextmanager
+def slow_h2_bodies(address: Address, count: int, streams: int) -> Iterator[Peers]:
+    """Begin so many requests at once on each connection, over HTTP/2 with prior knowledge, and send no body."""
+
+    def frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
+        return len(payload).to_bytes(3, "big") + bytes([kind, flags]) + stream.to_bytes(4, "big") + payload
+
+    def text(value: bytes) -> bytes:
+        return bytes([len(value)]) + value
+
+    # HPACK's static table: POST, http, then :path, :authority, content-type and content-length with values.
+    fields = b"\x83\x86\x04" + text(b"/classify") + b"\x01" + text(b"x")
+    fields += b"\x0f\x10" + text(b"application/json") + b"\x0f\x0d" + text(b"400")
+    requests = b"".join(frame(1, 4, 2 * one + 1, fields) for one in range(streams))
+    with _connected(address, count) as peers:
+        peers.send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(4, 0, 0, b"") + requests)
+        yield peers
+
+
+@contextmanager
 def unread_answers(address: Address, count: int, *, listings: int = 2_000) -> Iterator[Peers]:
     """Ask for answers to big batches, one after the other, and never read one."""
     body = b"[" + b",".join([LISTING] * listings) + b"]"
@@ -109,10 +128,7 @@ def huge_body(address: Address, size: int = 200_000_000, path: str = "/classify"
     sent, answer = 0, b""
     with socket.create_connection(address, timeout=20) as one:
         try:
-            head = (
-                f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {size}\r\n\r\n"
-            )
-            one.sendall(head)
+            one.sendall(_head(path, size))
             while sent < size and not select.select([one], [], [], 0)[0]:
                 sent += one.send(b" " * 65_536)
         except OSError:

@@ -61,11 +61,13 @@ def burst(address: tuple[str, int], count: int) -> Load:
 
 
 @contextmanager
-def load(address: tuple[str, int], connections: int = 16, *, keep: bool = True, pause: float = 0.0) -> Iterator[Load]:
+def load(
+    address: tuple[str, int], connections: int = 16, *, keep: bool = True, pause: float = 0.0, patience: float = 60
+) -> Iterator[Load]:
     """Ask for the README's listing on so many connections as long as the block runs.
 
-    With `keep` each connection serves many requests, otherwise one. Every request that was begun is waited for, and
-    one that got no whole answer counts as failed: nothing is sent twice.
+    With `keep` each connection serves many requests, otherwise one. Each request that was begun is waited for, but none
+    longer than `patience` seconds, and one that got no whole answer counts as failed: nothing is sent twice.
     """
     told, stop, lock = Load(), threading.Event(), threading.Lock()
 
@@ -82,7 +84,7 @@ def load(address: tuple[str, int], connections: int = 16, *, keep: bool = True, 
         return False, f"{answer.status} {text[:120].decode(errors='replace')}"
 
     def ask() -> None:
-        connection = http.client.HTTPConnection(*address, timeout=60)
+        connection = http.client.HTTPConnection(*address, timeout=patience)
         while not stop.is_set():
             start = time.monotonic()
             good, what = one(connection)

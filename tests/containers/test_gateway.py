@@ -18,7 +18,8 @@ from model_registry.listing import EXAMPLE
 from tests.containers.hostile import exchanged, upgrading_to_h2c
 from tests.containers.light import Light, light_stack
 from tests.containers.load import burst, load
-from tests.containers.stack import reason_to_skip, say, told
+from tests.containers.stack import ROOT, reason_to_skip, say, told
+from tests.containers.test_alerts import IMAGE as PROMETHEUS
 from tests.waiting import until
 
 pytestmark = pytest.mark.containers
@@ -185,6 +186,13 @@ def test_what_the_gateway_refuses_has_the_apis_shape(stack: Light) -> None:
     assert stack.client.post(f"{stack.url()}/classify", json={}).json()["status_code"] == 400
 
 
+def test_a_client_whose_body_was_refused_early_can_go_on(stack: Light) -> None:
+    for _ in range(20):
+        refused = stack.client.post(f"{stack.url()}/classify", content=b"x" * 2_000_000)
+        assert refused.status_code in (413, 415)
+        assert stack.client.post(f"{stack.url()}/classify", json=EXAMPLE).status_code == 200
+
+
 def test_without_a_replica_it_says_so_and_a_request_waits_for_one(stack: Light) -> None:
     stack.compose("stop", "api")
     try:
@@ -215,6 +223,34 @@ def test_its_figures_can_be_scraped(stack: Light) -> None:
     } <= families
     assert stack.client.get(f"{url}/livez").status_code == 200
     assert stack.client.get(f"{url}/x").status_code == 404
+
+
+def test_the_example_configuration_finds_every_replica_and_the_gateway(stack: Light) -> None:
+    folder, name = ROOT / "containers" / "prometheus", f"{stack.project}-prometheus"
+    run = ("docker", "run", "--detach", "--name", name, "--user=0", f"--network={stack.project}_serving")
+    config = ("--config.file=/etc/prometheus/prometheus.yaml", "--storage.tsdb.path=/tmp/figures")
+    told(*run, "--volume", f"{folder}:/etc/prometheus:ro", PROMETHEUS, *config)
+    try:
+        [network] = json.loads(told("docker", "inspect", name).stdout)[0]["NetworkSettings"]["Networks"].values()
+
+        def value(query: str) -> list[float]:
+            url = f"http://{network['IPAddress']}:9090/api/v1/query"
+            try:
+                answer = stack.client.get(url, params={"query": query})
+            except httpx.TransportError:
+                return []
+            return [float(row["value"][1]) for row in answer.json()["data"]["result"]] if answer.is_success else []
+
+        until(lambda: value("sum by (job) (up)") == [2, 1], seconds=60, every=1)
+        # What the rules ask the gateway for has these names and labels.
+        assert value('haproxy_backend_active_servers{job="gateway", proxy="ready"}') == [2]
+        assert value('haproxy_backend_current_queue{proxy=~"ready|large"}') == [0, 0]
+        assert value('haproxy_frontend_limit_sessions{proxy="clients"}') == [8000]
+        assert value('haproxy_frontend_current_sessions{proxy="clients"}')
+        assert value('haproxy_frontend_http_responses_total{proxy="clients", code="5xx"}')
+        say("Prometheus, in the network with the example configuration: two replicas and the gateway are up")
+    finally:
+        told("docker", "rm", "--force", "--volumes", name)
 
 
 def test_a_client_over_its_rate_is_a_429_and_health_is_not_counted(stack: Light) -> None:
@@ -277,6 +313,7 @@ def handshake(stack: Light, trusted: Path, version: ssl.TLSVersion = ssl.TLSVers
         )
 
 
+@pytest.mark.filterwarnings("ignore:ssl.TLSVersion.TLSv1_1:DeprecationWarning")
 def test_tls_is_ended_where_a_certificate_is_given_and_renewed_without_a_stop(stack: Light, tmp_path: Path) -> None:
     pem = certificate(tmp_path)
     stack.start(TLS_CERTIFICATE=str(pem))
@@ -370,7 +407,7 @@ def test_the_gateway_may_write_only_to_tmpfs_and_is_not_root(stack: Light) -> No
 def test_the_gateway_is_started_again_after_a_kill_and_ends_in_time_when_told_to(stack: Light) -> None:
     stack.kill("gateway")
     until(stack.ready, seconds=20, every=0.5)
-    with load(stack.gateway()) as told_of:
+    with load(stack.gateway(), patience=5) as told_of:
         time.sleep(1)
         start = time.monotonic()
         stack.compose("stop", "gateway")
