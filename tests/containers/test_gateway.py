@@ -181,6 +181,8 @@ def test_what_the_gateway_refuses_has_the_apis_shape(stack: Light) -> None:
     slow = exchanged(published(stack), b"POST /classify HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n{")
     assert slow.startswith(b"HTTP/1.1 408 ")
     assert json.loads(slow.partition(b"\r\n\r\n")[2])["status_code"] == 408
+    chunked = stack.client.post(f"{stack.url()}/classify", content=iter([b" " * 4_000] * 5))
+    assert is_problem(chunked, 411)
     # The API's own refusals come through as they are.
     assert stack.client.post(f"{stack.url()}/classify", content=b"x" * 2_000_000).status_code in (413, 415)
     assert stack.client.post(f"{stack.url()}/classify", json={}).json()["status_code"] == 400
