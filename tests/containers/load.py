@@ -62,18 +62,25 @@ def burst(address: tuple[str, int], count: int) -> Load:
 
 @contextmanager
 def load(
-    address: tuple[str, int], connections: int = 16, *, keep: bool = True, pause: float = 0.0, patience: float = 60
+    address: tuple[str, int],
+    connections: int = 16,
+    *,
+    keep: bool = True,
+    pause: float = 0.0,
+    patience: float = 60,
+    batch: int = 0,
 ) -> Iterator[Load]:
-    """Ask for the README's listing on so many connections as long as the block runs.
+    """Ask for the README's listing, or batches of it, on so many connections as long as the block runs.
 
     With `keep` each connection serves many requests, otherwise one. Each request that was begun is waited for, but none
     longer than `patience` seconds, and one that got no whole answer counts as failed: nothing is sent twice.
     """
     told, stop, lock = Load(), threading.Event(), threading.Lock()
+    path, body = ("/classify/batch", b"[" + b",".join([BODY] * batch) + b"]") if batch else ("/classify", BODY)
 
     def one(connection: http.client.HTTPConnection) -> tuple[bool, str]:
         try:
-            connection.request("POST", "/classify", BODY, HEADERS)
+            connection.request("POST", path, body, HEADERS)
             answer = connection.getresponse()
             text = answer.read()
         except (OSError, http.client.HTTPException) as error:
