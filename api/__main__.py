@@ -4,7 +4,9 @@ import logging
 import os
 import signal
 import sys
+from contextlib import suppress
 from math import ceil
+from pathlib import Path
 
 import uvicorn
 
@@ -13,8 +15,11 @@ from api.connections import Connections
 from api.logs import configure_logs
 from api.metrics import Metrics
 from api.protocol import protocol_of
+from api.server import Server
+from api.serving import Serving
 from api.settings import Settings
 from model_registry.settings import BadSetting, read_settings
+from model_registry.store import Registry
 
 
 def main() -> None:
@@ -26,11 +31,12 @@ def main() -> None:
     configure_logs(settings.log_level)
     if not settings.keys():
         logging.getLogger("api").warning("API_KEYS is not set: whoever reaches the service may use it.")
-    # When it has finished what was under way, uvicorn raises the signal again: an asked-for end is no failure.
+    # When it has finished what was under way, uvicorn raises the signal again: an end that was asked for is no failure.
     signal.signal(signal.SIGTERM, _end)
     metrics = Metrics()
-    uvicorn.run(
-        create_app(settings, metrics),
+    serving = Serving(Registry(Path(settings.model_registry)), metrics)
+    config = uvicorn.Config(
+        create_app(settings, serving),
         http=protocol_of(Connections(settings, metrics)),
         ws="none",
         host=settings.host,
@@ -42,6 +48,8 @@ def main() -> None:
         timeout_keep_alive=ceil(settings.idle_seconds),
         timeout_graceful_shutdown=settings.grace_seconds,
     )
+    with suppress(KeyboardInterrupt):  # an end that was asked for, too
+        Server(config, serving, settings.drain_seconds).run()
 
 
 def _end(*_: object) -> None:

@@ -23,11 +23,11 @@ from api.validation import Invalid
 from model_registry.store import Registry
 
 
-def create_app(settings: Settings, metrics: Metrics | None = None) -> Litestar:
-    """The API over the registry that the settings name; the champion is loaded at start and followed."""
-    metrics = metrics or Metrics()
-    serving = Serving(Registry(Path(settings.model_registry)), metrics)
-    service = Service(serving, metrics, settings)
+def create_app(settings: Settings, serving: Serving | None = None) -> Litestar:
+    """The API over what is served, by default the registry that the settings name; the champion is followed."""
+    serving = serving or Serving(Registry(Path(settings.model_registry)), Metrics())
+    metrics = serving.metrics
+    service = Service(serving, settings)
     guards = key_guard(settings.keys())
     app = Litestar(
         route_handlers=[

@@ -43,7 +43,7 @@ class Metrics:
         self._ended = Counter(
             "api_connections_ended", "Connections ended before their peer ended them.", ["reason"], registry=to
         )
-        self.ready = Gauge("api_ready", "1 where a champion is loaded, else 0.", registry=to)
+        self.ready = Gauge("api_ready", "1 where /readyz says so, else 0.", registry=to)
         self.following = Gauge("api_registry_following", "1 where the last look at the registry was good.", registry=to)
         self.look_age = Gauge(
             "api_registry_look_age_seconds", "Time since the last good look at the registry.", registry=to

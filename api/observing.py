@@ -5,6 +5,7 @@ import re
 import time
 from datetime import UTC, datetime
 
+from litestar.status_codes import HTTP_200_OK
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.head import allowing_head, answer_head
@@ -12,6 +13,8 @@ from api.logs import Access, AccessLine
 from api.metrics import Metrics
 
 REQUEST_ID = "X-Request-Id"
+HEALTH = frozenset({"/livez", "/readyz", "/healthz"})
+"""Asked several times a second by a gateway and an engine: what is as it should be is no line in the log."""
 _PLAIN_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 # https://www.w3.org/TR/trace-context/#traceparent-header: nothing may follow in version 00, and ff is none.
 _TRACE = re.compile(
@@ -73,21 +76,23 @@ def observed(app: ASGIApp, *, routes: frozenset[str], metrics: Metrics, access: 
             under_way -= 1
             seconds = time.perf_counter() - start
             client = scope.get("client")
-            metrics.answered(method, _route(scope, path, routes), status, seconds)
-            access(
-                AccessLine(
-                    time=datetime.now(UTC),
-                    method=method,
-                    path=path,
-                    status=status,
-                    milliseconds=round(1000 * seconds, 3),
-                    request_id=request_id.decode(),
-                    trace_id=trace_id,
-                    span_id=span_id,
-                    client=client[0] if client else None,
-                    model_version=version.decode() if version else None,
+            route = _route(scope, path, routes)
+            metrics.answered(method, route, status, seconds)
+            if route not in HEALTH or status != HTTP_200_OK:
+                access(
+                    AccessLine(
+                        time=datetime.now(UTC),
+                        method=method,
+                        path=path,
+                        status=status,
+                        milliseconds=round(1000 * seconds, 3),
+                        request_id=request_id.decode(),
+                        trace_id=trace_id,
+                        span_id=span_id,
+                        client=client[0] if client else None,
+                        model_version=version.decode() if version else None,
+                    )
                 )
-            )
 
     return handle
 

@@ -12,7 +12,6 @@ from litestar.params import FromQuery
 from litestar.status_codes import HTTP_503_SERVICE_UNAVAILABLE
 
 from api.bodies import json_body
-from api.metrics import Metrics
 from api.schemas import Answer, BadListing, Health, Model, Problem
 from api.serving import Champion, Serving
 from api.settings import Settings
@@ -31,12 +30,12 @@ are not held up."""
 class Service:
     """What the handlers share: the champion, the figures, the limits."""
 
-    def __init__(self, serving: Serving, metrics: Metrics, settings: Settings) -> None:
+    def __init__(self, serving: Serving, settings: Settings) -> None:
         """Answer nothing yet."""
-        self.serving, self.metrics, self.settings = serving, metrics, settings
+        self.serving, self.metrics, self.settings = serving, serving.metrics, settings
         self._being_answered = 0
-        metrics.being_answered.set_function(lambda: self._being_answered)
-        metrics.concurrency_limit.set(settings.concurrency_limit)
+        self.metrics.being_answered.set_function(lambda: self._being_answered)
+        self.metrics.concurrency_limit.set(settings.concurrency_limit)
 
     @contextmanager
     def answering(self) -> Generator[None]:
@@ -109,9 +108,9 @@ async def livez() -> Health:
 
 
 async def readyz(service: NamedDependency[Service]) -> Response[Health]:
-    """Ready once a verified champion is loaded; the detail tells of a newer one that was refused."""
+    """Ready from the first verified champion until SIGTERM; the detail tells of a newer one that was refused."""
     serving = service.serving
-    if serving.champion is None:
+    if serving.champion is None or serving.ending:
         return Response(Health("not ready", detail=serving.problem), status_code=HTTP_503_SERVICE_UNAVAILABLE)
     model = serving.champion.model
     return Response(Health("ready", model_version=model.version, synthetic=model.synthetic, detail=serving.problem))

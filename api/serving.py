@@ -100,20 +100,24 @@ class Serving:
     def __init__(self, registry: Registry, metrics: Metrics) -> None:
         """Serve from this registry; nothing is read before `look`."""
         self._registry = registry
-        self._metrics = metrics
+        self.metrics = metrics
         self.champion: Champion | None = None
+        self.ending = False
+        """Whether the process is about to end."""
         self._problem: str | None = None
         self._logged: tuple[type, str] | None = None
         self._last_good = time.monotonic()
         self._good = False
         self._looking_since: float | None = None
-        metrics.ready.set_function(lambda: self.champion is not None)
+        metrics.ready.set_function(lambda: self.champion is not None and not self.ending)
         metrics.following.set_function(lambda: self._good and self._hanging() is None)
         metrics.look_age.set_function(lambda: time.monotonic() - self._last_good)
 
     @property
     def problem(self) -> str | None:
         """What is wrong at this moment, in words: with the registry, with what it names, or that it does not answer."""
+        if self.ending:
+            return "The service is ending."
         if (seconds := self._hanging()) is not None:
             return f"The registry {self._registry.folder} has not answered for {seconds:.0f} s."
         if self.champion is None and self._problem is None:
@@ -173,13 +177,13 @@ class Serving:
         if self.champion is None or self.champion.version != pointer.version:
             published = self._registry.open(pointer.version)
             self.champion = Champion.of(published)
-            self._metrics.loaded(published.manifest)
+            self.metrics.loaded(published.manifest)
             logger.info("Serving %s", pointer.version)
         self._problem = None
 
     def _failed(self, error: BaseException) -> None:
         self._good = False
-        self._metrics.look_failed()
+        self.metrics.look_failed()
         foreseen = isinstance(error, FORESEEN)
         words = str(error) if foreseen else f"The registry cannot be followed: {type(error).__name__}: {error}"
         self._problem = words if len(words) <= MOST_WORDS else words[:MOST_WORDS] + " …"
@@ -188,7 +192,7 @@ class Serving:
         if logged == self._logged:
             return
         self._logged = logged
-        self._metrics.refused()
+        self.metrics.refused()
         logger.error("The champion cannot be served: %s", self._problem, exc_info=None if foreseen else error)
 
     def _hanging(self) -> float | None:

@@ -46,12 +46,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """How long an answer may wait to be read before its connection is closed."""
     idle_seconds: Seconds = 75.0
     """How long a connection is kept open for its next request."""
+    drain_seconds: Annotated[float, Meta(ge=0)] = 0.0
+    """How long it goes on answering after SIGTERM, not ready, before it closes the port: for a gateway to see it."""
     grace_seconds: Positive = 20
-    """How long requests under way may take to finish after SIGTERM."""
+    """How long requests under way may take to finish after that."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """The least important log lines that are written."""
     access_log: bool = True
-    """Whether every request is a log line."""
+    """Whether every request is a log line, health checks that find nothing wrong aside."""
 
     def keys(self) -> tuple[str, ...]:
         """The keys, one by one."""

@@ -129,9 +129,9 @@ def test_a_trace_is_taken_over_into_the_log_line_if_it_is_one(
     service: httpx.Client,
     capfdbinary: pytest.CaptureFixture[bytes],
 ) -> None:
-    service.get("/livez", headers=[("traceparent", one) for one in given])
+    service.get("/model", headers=[("traceparent", one) for one in given])
     service.__exit__(None, None, None)
-    [line] = [json.loads(line) for line in capfdbinary.readouterr().out.splitlines() if b'"/livez"' in line]
+    [line] = [json.loads(line) for line in capfdbinary.readouterr().out.splitlines() if b'"/model"' in line]
     assert (line["trace_id"], line["span_id"]) == (trace, span)
 
 

@@ -235,6 +235,20 @@ def test_sigterm_under_load_cuts_no_request_and_exits_with_0(server: Server) -> 
     assert set(answered) == {200}
 
 
+def test_before_it_ends_it_says_so_and_answers_meanwhile(registry: Registry, tmp_path: Path) -> None:
+    promoted(registry, 0)
+    with serving(registry.folder, tmp_path / "api.log", DRAIN_SECONDS="2") as server:
+        assert server.client.get("/readyz").status_code == 200
+        start = time.monotonic()
+        server.process.send_signal(signal.SIGTERM)
+        until(lambda: server.client.get("/readyz").status_code == 503, seconds=2)
+        assert server.client.get("/readyz").json() == {"status": "not ready", "detail": "The service is ending."}
+        assert server.client.post("/classify", json=EXAMPLE).status_code == 200
+        assert httpx.post(f"{server.client.base_url}/classify", json=EXAMPLE).status_code == 200
+        assert server.process.wait(timeout=10) == 0
+        assert time.monotonic() > start + 2
+
+
 def test_a_request_under_way_at_sigterm_is_answered(server: Server) -> None:
     body = json.dumps(EXAMPLE).encode()
     with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:

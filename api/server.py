@@ -1,0 +1,30 @@
+"""uvicorn's server, which says that it ends before it does."""
+
+import asyncio
+import socket
+
+import uvicorn
+
+from api.serving import Serving
+
+
+class Server(uvicorn.Server):
+    """Goes on answering for a while after SIGTERM, not ready: a gateway sends its requests elsewhere by then.
+
+    Without that, a request that is on its way when the port is closed fails, and one too large to be kept cannot be
+    sent again.
+    """
+
+    def __init__(self, config: uvicorn.Config, serving: Serving, drain_seconds: float) -> None:
+        """Serve what the configuration says."""
+        super().__init__(config)
+        self._serving, self._drain_seconds = serving, drain_seconds
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Be not ready, then close the port and finish what is under way."""
+        self._serving.ending = True
+        loop = asyncio.get_running_loop()
+        end = loop.time() + self._drain_seconds
+        while loop.time() < end and not self.force_exit:
+            await asyncio.sleep(0.1)
+        await super().shutdown(sockets)
