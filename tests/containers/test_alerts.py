@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 import yaml
+from prometheus_client.parser import text_string_to_metric_families
 
+from api.metrics import Metrics
 from tests.containers.stack import ROOT, reason_to_skip, say, told
 
 IMAGE = "prom/prometheus:v2.53.3"
@@ -50,6 +52,21 @@ def test_every_alert_has_a_case_in_which_it_fires() -> None:
     cases = yaml.safe_load(Path(__file__).with_name("alerts_test.yaml").read_text())["tests"]
     fired = set(re.findall(r'alertname=\\"(\w+)', json.dumps(cases)))
     assert fired == set(rules())
+
+
+def test_every_figure_of_the_api_that_an_alert_asks_for_is_one_that_it_has() -> None:
+    names = re.findall(r"\b(?:api|process|python)_\w+", " ".join(str(rule["expr"]) for rule in rules().values()))
+    had = {sample.name for family in text_string_to_metric_families(every_figure()) for sample in family.samples}
+    assert names
+    assert set(names) <= had
+
+
+def every_figure() -> str:
+    """A page of /metrics on which each figure was counted once."""
+    metrics = Metrics()
+    metrics.answered("POST", "/classify", 200, 0.001)
+    metrics.predicted("High", "tree-1")
+    return metrics.page().decode()
 
 
 def test_every_alert_says_how_bad_it_is_and_what_to_do() -> None:
