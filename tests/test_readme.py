@@ -21,6 +21,7 @@ from tests.making import PROMOTE, publish
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
+CHAPTERS = {path: path.read_text() for path in (ROOT / "README.md", *(ROOT / "docs").glob("*.md"))}
 
 
 def test_every_setting_is_in_the_table_with_its_default() -> None:
@@ -43,9 +44,22 @@ def test_the_listing_it_asks_about_is_the_demos_and_is_valid() -> None:
     msgspec.json.decode(body[1], type=Listing)
 
 
-@pytest.mark.parametrize("verb", sorted(set(re.findall(r"`?\bmake ([a-z-]+)`", README)) | {"demo", "test"}))
+@pytest.mark.parametrize(
+    "verb", sorted(set(re.findall(r"`?\bmake ([a-z-]+)`", "".join(CHAPTERS.values()))) | {"demo", "test"})
+)
 def test_every_verb_it_names_is_in_the_makefile(verb: str) -> None:
     assert re.search(rf"^{verb}:.* ## ", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda path: path.name)
+def test_every_link_to_a_file_or_a_heading_leads_there(chapter: Path) -> None:
+    for link in re.findall(r"\]\((?!https?:)([^)]+)\)", CHAPTERS[chapter]):
+        file, _, heading = link.partition("#")
+        target = (chapter.parent / file).resolve() if file else chapter
+        assert target.exists(), link
+        if heading:
+            headings = re.findall(r"^#+ (.*)$", target.read_text(), flags=re.MULTILINE)
+            assert heading in {name.lower().replace(" ", "-") for name in headings}, link
 
 
 @pytest.mark.parametrize("name", re.findall(r"(\w+(?:/|\.py)) ", README.split("## The tree")[1].split("```")[1]))
