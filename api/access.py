@@ -20,7 +20,7 @@ def key_guard(keys: tuple[str, ...]) -> list[Guard]:
     known = [key.encode() for key in keys]
 
     def require_key(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
-        given = connection.headers.get(KEY_HEADER, "")
+        given = connection.headers.get(KEY_HEADER, "").strip()
         authorization = connection.headers.get("Authorization", "")
         if not given and authorization.lower().startswith(_BEARER):
             given = authorization[len(_BEARER) :].strip()

@@ -10,7 +10,7 @@ from litestar.exceptions import HTTPException
 from litestar.status_codes import HTTP_200_OK
 
 from api import pages, routes
-from api.access import key_guard
+from api.access import KEY_HEADER, key_guard
 from api.errors import answer_http_exception, answer_invalid, answer_unexpected
 from api.logs import AccessLog, write_nothing
 from api.metrics import Metrics
@@ -67,4 +67,8 @@ def _cors(origins: tuple[str, ...]) -> CORSConfig | None:
     # A page may read only those headers that are named here.
     if not origins:
         return None
-    return CORSConfig(allow_origins=list(origins), expose_headers=[*MODEL_HEADERS, REQUEST_ID, "Retry-After"])
+    # Among the headers that a page may send, «*» does not stand for Authorization (Fetch standard).
+    allowed = ["Authorization", "Content-Type", KEY_HEADER, REQUEST_ID, "traceparent", "tracestate"]
+    return CORSConfig(
+        allow_origins=list(origins), allow_headers=allowed, expose_headers=[*MODEL_HEADERS, REQUEST_ID, "Retry-After"]
+    )

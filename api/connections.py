@@ -1,7 +1,8 @@
 """All open connections, and which of them is closed before its peer closes it.
 
 A connection either waits for its peer or has its peer wait. Only the first kind is ever closed early: by its deadline
-or, where there are too many or they hold too much, the one that has waited longest first.
+or, where there are too many or they hold too much, the one with which the least is lost, and of those the one that has
+waited longest.
 """
 
 import asyncio
@@ -18,6 +19,8 @@ LOOK_SECONDS = 0.5
 """How often deadlines are looked at: no connection has a timer of its own."""
 DISCARD_SECONDS = 2.0
 """How long what a peer sends after its answer is thrown away: closed at once, it would lose the answer."""
+LAST_SECONDS = 0.5
+"""How long the end waits for requests that may be on their way on open connections."""
 PATIENCE_AT_THE_END = 0.8
 """The share of GRACE_SECONDS after which peers that are still waited for are left: then nothing has to be cancelled."""
 
@@ -40,6 +43,7 @@ class Connection(Protocol):
     waiting: Waiting
     deadline: float
     answered: bool
+    queue: int
 
     @property
     def holds(self) -> int:
@@ -57,6 +61,15 @@ class Connection(Protocol):
     def give_up(self, reason: str) -> None:
         """End it, in words where its peer can still be told."""
         ...
+
+
+def _queue(connection: Connection) -> int:
+    # A peer that was never answered and sends no request loses nothing; one whose body is coming loses it.
+    if connection.waiting is Waiting.BODY:
+        return 3
+    if connection.waiting is Waiting.READER:
+        return 2
+    return 1 if connection.answered and connection.waiting is not Waiting.END else 0
 
 
 class Connections:
@@ -77,9 +90,9 @@ class Connections:
         }
         self._metrics = metrics
         self._open: dict[Connection, None] = {}
-        # In the order in which they last began to wait (some do not at present): who was never answered, who was.
-        self._strangers: dict[Connection, None] = {}
-        self._known: dict[Connection, None] = {}
+        # By how little is lost with them, and in each in the order in which they last began to wait, or got further.
+        # Some do not wait at present.
+        self._queues: tuple[dict[Connection, None], ...] = ({}, {}, {}, {})
         self._held = 0
         self._patience = settings.grace_seconds * PATIENCE_AT_THE_END
         self._ends = math.inf
@@ -98,19 +111,20 @@ class Connections:
 
     def closed(self, connection: Connection) -> None:
         """Forget one."""
-        for ordered in (self._open, self._strangers, self._known):
-            ordered.pop(connection, None)
+        self._open.pop(connection, None)
+        self._queues[connection.queue].pop(connection, None)
 
     def waits(self, connection: Connection) -> None:
         """Note that from now on a connection waits for its peer, and until when it does."""
         connection.deadline = min(self._ends, connection.loop.time() + self._seconds[connection.waiting])
-        if connection.answered:
-            self._strangers.pop(connection, None)
-            self._known.pop(connection, None)
-            self._known[connection] = None
-        else:
-            self._strangers.pop(connection, None)
-            self._strangers[connection] = None
+        self._queues[connection.queue].pop(connection, None)
+        connection.queue = _queue(connection)
+        self._queues[connection.queue][connection] = None
+
+    def progresses(self, connection: Connection) -> None:
+        """Note that a connection that is waited for got further; its deadline stays."""
+        self._queues[connection.queue].pop(connection, None)
+        self._queues[connection.queue][connection] = None
 
     def hold(self, connection: Connection, count: int) -> None:
         """Count bytes that a connection holds more (or fewer); past the limit those that wait for theirs are closed."""
@@ -125,9 +139,13 @@ class Connections:
                 one.give_up("memory")
 
     def end(self, connection: Connection) -> None:
-        """The process ends: have no deadline outlast it."""
+        """The process ends: have no deadline outlast it, and wait only a moment for who has not begun a request."""
+        now = connection.loop.time()
         if self._ends == math.inf:
-            self._ends = connection.loop.time() + self._patience
+            self._ends = now + self._patience
+            self._seconds[Waiting.HEAD] = self._seconds[Waiting.NEXT] = LAST_SECONDS
+        if connection.waiting in (Waiting.HEAD, Waiting.NEXT):
+            connection.deadline = min(connection.deadline, now + LAST_SECONDS)
         connection.deadline = min(self._ends, connection.deadline)
 
     def ended(self, reason: str) -> None:
@@ -135,7 +153,7 @@ class Connections:
         self._metrics.connection_ended(reason)
 
     def _waiting(self) -> Iterator[Connection]:
-        return (one for one in (*self._strangers, *self._known) if one.waiting is not Waiting.NOTHING)
+        return (one for queue in self._queues for one in list(queue) if one.waiting is not Waiting.NOTHING)
 
     def _look(self) -> None:
         loop = asyncio.get_running_loop()

@@ -62,7 +62,7 @@ def first_fault(error: Exception) -> WrongField:
 
 
 def _plain(told: str, kind: Any) -> str:
-    text = told[:1].lower() + told[1:]
+    text = told if told.startswith("JSON") else told[:1].lower() + told[1:]
     if text.startswith(_ENUM):
         return _ENUM + _shown(text[len(_ENUM) :]) + _allowed(kind)
     return text.replace("`", "")

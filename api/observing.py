@@ -15,6 +15,8 @@ from api.metrics import Metrics
 REQUEST_ID = "X-Request-Id"
 HEALTH = frozenset({"/livez", "/readyz", "/healthz"})
 """Asked several times a second by a gateway and an engine: what is as it should be is no line in the log."""
+LONGEST = 200
+"""How much of what a client chose is in its log line."""
 _PLAIN_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 # https://www.w3.org/TR/trace-context/#traceparent-header: nothing may follow in version 00, and ff is none.
 _TRACE = re.compile(
@@ -83,13 +85,13 @@ def observed(app: ASGIApp, *, routes: frozenset[str], metrics: Metrics, access: 
                     AccessLine(
                         time=datetime.now(UTC),
                         method=method,
-                        path=path,
+                        path=path[:LONGEST],
                         status=status,
                         milliseconds=round(1000 * seconds, 3),
                         request_id=request_id.decode(),
                         trace_id=trace_id,
                         span_id=span_id,
-                        client=client[0] if client else None,
+                        client=client[0][:LONGEST] if client else None,
                         model_version=version.decode() if version else None,
                     )
                 )

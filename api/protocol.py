@@ -5,6 +5,7 @@ nobody reads; an offer to upgrade costs a request its body, and a peer that clos
 """
 
 import asyncio
+import os
 from http import HTTPStatus
 from typing import Any, ClassVar
 
@@ -17,6 +18,8 @@ from api.schemas import Problem
 
 MOST_PIPELINED = 32
 """Requests on one connection that may wait for the answer to an earlier one."""
+PROGRESS_BYTES = 1_024
+"""So much of a body at once puts a connection behind those that are waited for in vain; a drip does not."""
 _FRAMING = 9
 """Bytes of chunked framing that each byte of a body may cost: a chunk of one byte has five."""
 
@@ -43,17 +46,20 @@ class Connection(HttpToolsProtocol):
     deadline = 0.0
     answered = False
     """Whether any request of it was."""
+    queue = 0
+    """Which of the queues of those that are waited for it is in."""
 
     _in_head = _in_body = False
     _skipped = False
-    """Whether this message is parsed and not served: its head is too large, or it is replayed without an upgrade."""
-    _head_too_large = False
+    """Whether this message is parsed and not served: it is refused, or begun again without an offer to upgrade."""
+    _refusal: tuple[HTTPStatus, str, str] | None = None
+    """Why a head that was read is not answered: the status, in words, and for the metric."""
+    _last = False
+    """Whether the next request is the last one of this connection."""
     _deaf = _told = False
     """Whether nothing that comes is looked at any more; whether its end was announced."""
     _framing = 0
     """Bytes of this message that are no body."""
-    _arrived = 0
-    """At least as many as the bytes of a head that is now complete."""
     _body_bytes = _unread_bytes = 0
     _running: RequestResponseCycle | None = None
     """The request that is being answered; others may be in the queue behind it."""
@@ -92,15 +98,15 @@ class Connection(HttpToolsProtocol):
             return
         self._unset_keepalive_if_required()
         self._framing += len(data)
-        self._arrived = len(data) + self._framing
         try:
             self._parse(data)
         except httptools.HttpParserError:
             self._refuse(HTTPStatus.BAD_REQUEST, "The request is not valid HTTP/1.1.", "invalid")
             return
-        if self._head_too_large or self._framing > self.all.head_limit:
-            words = f"The request's line and headers are larger than {self.all.head_limit:,} bytes."
-            self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, words, "head_size")
+        if self._refusal is None and self._framing > self.all.head_limit:
+            self._refusal = self._too_large()
+        if self._refusal is not None:
+            self._refuse(*self._refusal)
             return
         self.note()
 
@@ -133,22 +139,47 @@ class Connection(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """Begin with a request's head."""
         super().on_message_begin()
-        self._in_head, self._skipped, self._framing = True, False, 0
+        self._in_head, self._skipped, self._framing = True, self._refusal is not None, 0
 
     def on_headers_complete(self) -> None:
-        """Start the request, unless its head is too large or offers an upgrade."""
+        """Start the request, unless its head is refused or offers an upgrade."""
         self._in_head, self._in_body = False, True
-        most = self.all.head_limit
-        if self._arrived > most and len(self.url) + sum(len(name) + len(value) for name, value in self.headers) > most:
-            self._head_too_large = self._skipped = True
-        elif self.parser.should_upgrade():
+        if self._refusal is None:
+            self._refusal = self._objection()
+        if self._refusal is not None or self.parser.should_upgrade():
             self._skipped = True
-        else:
-            super().on_headers_complete()
-            # What comes after the body (trailers) must not get among the headers of a request that is being answered.
-            self.headers = []
-            if len(self.pipeline) > MOST_PIPELINED:
-                raise httptools.HttpParserError("too many requests wait")
+            return
+        super().on_headers_complete()
+        # What comes after the body (trailers) must not get among the headers of a request that is being answered.
+        self.headers = []
+        if self._last:
+            self.cycle.keep_alive = False
+
+    def _objection(self) -> tuple[HTTPStatus, str, str] | None:
+        # What RFC 9112 has a server refuse and the parser lets pass: a peer in front may have read it otherwise.
+        size, hosts = len(self.url), 0
+        for name, value in self.headers:
+            size += len(name) + len(value)
+            if name == b"host":
+                hosts += 1
+            elif name == b"transfer-encoding" and value.lower() != b"chunked":
+                return HTTPStatus.NOT_IMPLEMENTED, "Send the body plain or chunked, in no other encoding.", "invalid"
+        if size > self.all.head_limit:
+            return self._too_large()
+        version = self.parser.get_http_version()
+        if version == "1.0":
+            self.expect_100_continue = False  # there is no such answer in it
+        elif version != "1.1":
+            return HTTPStatus.HTTP_VERSION_NOT_SUPPORTED, "The service speaks HTTP/1.1.", "invalid"
+        elif hosts != 1:
+            return HTTPStatus.BAD_REQUEST, "The request needs one Host header.", "invalid"
+        if len(self.pipeline) >= MOST_PIPELINED:
+            return HTTPStatus.SERVICE_UNAVAILABLE, "Too many requests wait on this connection.", "pipelined"
+        return None
+
+    def _too_large(self) -> tuple[HTTPStatus, str, str]:
+        words = f"The request's line and headers are larger than {self.all.head_limit:,} bytes."
+        return HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, words, "head_size"
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._running = cycle
@@ -162,6 +193,8 @@ class Connection(HttpToolsProtocol):
         super().on_body(body)
         if not self.cycle.response_complete:
             self._body_bytes += len(body)
+            if self.waiting is Waiting.BODY and len(body) >= PROGRESS_BYTES:
+                self.all.progresses(self)
             self.all.hold(self, len(body))
 
     def on_message_complete(self) -> None:
@@ -180,8 +213,10 @@ class Connection(HttpToolsProtocol):
             self.note()
 
     def shutdown(self) -> None:
-        """Close after what is under way."""
-        super().shutdown()
+        """Close after what is under way, and what may be on its way."""
+        if self._under_way() or self._told or self.transport.is_closing():
+            super().shutdown()
+        self._last = True
         self.all.end(self)
 
     def pause_writing(self) -> None:
@@ -263,8 +298,11 @@ class Connection(HttpToolsProtocol):
         body = msgspec.json.encode(Problem(int(status), words))
         head = (
             f"HTTP/1.1 {status.value} {status.phrase}\r\ncontent-type: application/json\r\n"
-            f"content-length: {len(body)}\r\ncache-control: no-store\r\nconnection: close\r\n"
+            f"content-length: {len(body)}\r\ncache-control: no-store\r\nx-content-type-options: nosniff\r\n"
+            f"x-request-id: {os.urandom(16).hex()}\r\nconnection: close\r\n"
         )
+        for name, value in self.server_state.default_headers:
+            head += f"{name.decode()}: {value.decode()}\r\n"
         if status is HTTPStatus.SERVICE_UNAVAILABLE:
             head += "retry-after: 1\r\n"
         self.transport.write(head.encode() + b"\r\n" + body)
