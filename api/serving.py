@@ -23,18 +23,27 @@ FIRST_LOOK_SECONDS = 6.0
 LAST_LOOK_SECONDS = 2.0
 """How long the end waits for a look that is under way."""
 HANGING_SECONDS = 5.0
-"""A look that takes longer is told of; a model is opened in a fraction of it."""
+"""A look that takes longer is told of, and another one is begun; a model is opened in a fraction of it."""
+LONGEST_PATIENCE = 300.0
+"""Each further one is begun after twice as long, up to this: what hangs is a thread."""
 MOST_WORDS = 500
 
 logger = logging.getLogger("api.serving")
+
+
+class RegistryHangs(Exception):
+    """A look at the registry does not come back."""
 
 
 class PointerGone(Exception):
     """The registry named a champion before and names none any more."""
 
 
-FORESEEN = (ModelRefused, UnknownVersion, HistoryDamaged, PointerGone, OSError)
+FORESEEN = (ModelRefused, UnknownVersion, HistoryDamaged, PointerGone, RegistryHangs, OSError)
 """What can be wrong with a registry and says so in a sentence; anything else is logged with its traceback."""
+
+Look = tuple[BaseException | None, PublishedModel | None]
+"""What a look ended with: an error, or the champion where there is a new one."""
 
 
 @dataclass(frozen=True)
@@ -106,11 +115,13 @@ class Serving:
         """Whether the process is about to end."""
         self._problem: str | None = None
         self._logged: tuple[type, str] | None = None
+        self._looked = asyncio.Event()
+        self._threads: list[threading.Thread] = []
         self._last_good = time.monotonic()
         self._good = False
         self._looking_since: float | None = None
         metrics.ready.set_function(lambda: self.champion is not None and not self.ending)
-        metrics.following.set_function(lambda: self._good and self._hanging() is None)
+        metrics.following.set_function(lambda: self._good and not self._hangs())
         metrics.look_age.set_function(lambda: time.monotonic() - self._last_good)
 
     @property
@@ -118,53 +129,94 @@ class Serving:
         """What is wrong at this moment, in words: with the registry, with what it names, or that it does not answer."""
         if self.ending:
             return "The service is ending."
-        if (seconds := self._hanging()) is not None:
-            return f"The registry {self._registry.folder} has not answered for {seconds:.0f} s."
+        if self._hangs():
+            return self._not_answered()
         if self.champion is None and self._problem is None:
             return "The champion has not been loaded yet."
         return self._problem
 
-    def look(self) -> None:
-        """Load the champion if the registry names another one than is held; whatever goes wrong is told, not raised."""
+    async def look(self) -> None:
+        """Take up the champion if the registry names another one; whatever goes wrong is told, not raised.
+
+        Who looks is a thread of its own, which nobody has to wait for: a file system that hangs would otherwise hold up
+        the end of the process. One that does not come back is told of, and after a while another one looks.
+        """
         self._looking_since = time.monotonic()
-        try:
-            self._load()
-        except BaseException as error:  # one that is let through here would end the following, silently
+        looks = [self._begin()]
+        patience = HANGING_SECONDS
+        while True:
+            done, _ = await asyncio.wait(looks, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
+            if done:
+                break
+            self._failed(RegistryHangs(self._not_answered()))
+            patience = min(2 * patience, LONGEST_PATIENCE)
+            looks.append(self._begin())
+        self._looking_since = None
+        error, published = done.pop().result()
+        if error is not None:
             self._failed(error)
-        else:
-            self._last_good, self._good, self._logged = time.monotonic(), True, None
-        finally:
-            self._looking_since = None
+            return
+        if published is not None:
+            self.champion = Champion.of(published)
+            self.metrics.loaded(published.manifest)
+            logger.info("Serving %s", self.champion.version)
+        self._last_good, self._good, self._logged = time.monotonic(), True, None
+        nothing = f"No model has been promoted in {self._registry.folder} yet: run the pipeline."
+        self._problem = None if self.champion is not None else nothing
 
     @asynccontextmanager
     async def following(self) -> AsyncGenerator[None]:
         """Keep up with the registry as long as the context is open.
 
-        The first look is taken before it opens, unless the registry does not answer. A thread of its own looks, which
-        nobody has to wait for: a file system that hangs would otherwise hold up the end of the process, too.
+        The first look is taken before it opens, unless the registry does not answer.
         """
-        loop, looked, stop = asyncio.get_running_loop(), asyncio.Event(), threading.Event()
-
-        def follow() -> None:
-            self.look()
-            with suppress(RuntimeError):  # the loop was closed meanwhile
-                loop.call_soon_threadsafe(looked.set)
-            while not stop.wait(POLL_SECONDS):
-                self.look()
-
-        thread = threading.Thread(target=follow, name="registry", daemon=True)
-        thread.start()
+        task = asyncio.create_task(self._follow())
         with suppress(TimeoutError):
-            await asyncio.wait_for(looked.wait(), FIRST_LOOK_SECONDS)
+            await asyncio.wait_for(self._looked.wait(), FIRST_LOOK_SECONDS)
         try:
             yield
         finally:
-            stop.set()
-            patience = loop.time() + LAST_LOOK_SECONDS
-            while thread.is_alive() and loop.time() < patience:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+            # A model that is just being opened is better not left to the end of the interpreter.
+            patience = time.monotonic() + LAST_LOOK_SECONDS
+            while any(thread.is_alive() for thread in self._threads) and time.monotonic() < patience:
                 await asyncio.sleep(0.01)
 
-    def _load(self) -> None:
+    async def _follow(self) -> None:
+        while True:
+            try:
+                await self.look()
+            except Exception as error:
+                self._failed(error)
+            self._looked.set()
+            await asyncio.sleep(POLL_SECONDS)
+
+    def _begin(self) -> asyncio.Future[Look]:
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Look] = loop.create_future()
+
+        def tell(look: Look) -> None:
+            if not future.done():
+                future.set_result(look)
+
+        def look() -> None:
+            found: Look
+            try:
+                found = None, self._new()
+            except BaseException as error:  # one that is let through here would end the following, silently
+                found = error, None
+            with suppress(RuntimeError):  # the loop was closed meanwhile
+                loop.call_soon_threadsafe(tell, found)
+
+        thread = threading.Thread(target=look, name="registry", daemon=True)
+        self._threads = [one for one in self._threads if one.is_alive()] + [thread]
+        thread.start()
+        return future
+
+    def _new(self) -> PublishedModel | None:
+        # The champion, opened and verified, if it is another than the one that answers.
         pointer = self._registry.champion()
         if pointer is None:
             if self.champion is not None:
@@ -172,14 +224,10 @@ class Serving:
                     f"{self._registry.folder}/champion.json is gone: {self.champion.version} keeps answering until "
                     "it is there again"
                 )
-            self._problem = f"No model has been promoted in {self._registry.folder} yet: run the pipeline."
-            return
-        if self.champion is None or self.champion.version != pointer.version:
-            published = self._registry.open(pointer.version)
-            self.champion = Champion.of(published)
-            self.metrics.loaded(published.manifest)
-            logger.info("Serving %s", pointer.version)
-        self._problem = None
+            return None
+        if self.champion is not None and self.champion.version == pointer.version:
+            return None
+        return self._registry.open(pointer.version)
 
     def _failed(self, error: BaseException) -> None:
         self._good = False
@@ -188,15 +236,18 @@ class Serving:
         words = str(error) if foreseen else f"The registry cannot be followed: {type(error).__name__}: {error}"
         self._problem = words if len(words) <= MOST_WORDS else words[:MOST_WORDS] + " …"
         # Once as long as it lasts. The text of what was not foreseen may differ each time.
-        logged = type(error), self._problem if foreseen else ""
+        logged = type(error), self._problem if foreseen and not isinstance(error, RegistryHangs) else ""
         if logged == self._logged:
             return
         self._logged = logged
-        self.metrics.refused()
+        if isinstance(error, (ModelRefused, UnknownVersion)):
+            self.metrics.refused()
         logger.error("The champion cannot be served: %s", self._problem, exc_info=None if foreseen else error)
 
-    def _hanging(self) -> float | None:
+    def _hangs(self) -> bool:
         since = self._looking_since
-        if since is None or time.monotonic() - since < HANGING_SECONDS:
-            return None
-        return time.monotonic() - since
+        return since is not None and time.monotonic() - since >= HANGING_SECONDS
+
+    def _not_answered(self) -> str:
+        seconds = time.monotonic() - (self._looking_since or time.monotonic())
+        return f"The registry {self._registry.folder} has not answered for {seconds:.0f} s."

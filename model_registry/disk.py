@@ -1,5 +1,6 @@
 """What the registry asks of the disk: a lock, and writes that survive a crash."""
 
+import errno
 import fcntl
 import os
 import time
@@ -36,6 +37,15 @@ def write(path: Path, content: bytes) -> None:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
+
+
+def read(path: Path, most: int) -> bytes:
+    """A file of at most so many bytes; raises OSError for a larger one, as for one that cannot be read."""
+    with path.open("rb") as file:
+        content = file.read(most + 1)
+    if len(content) > most:
+        raise OSError(errno.EFBIG, f"it is larger than {most:,} bytes", str(path))
+    return content
 
 
 def sync_folder(folder: Path) -> None:

@@ -14,6 +14,7 @@ from model_registry import disk
 from model_registry.classifier import (
     MANIFEST_FILE,
     MODEL_FILE,
+    MOST_MANIFEST,
     REPORT_FILE,
     ModelRefused,
     PublishedModel,
@@ -31,6 +32,9 @@ from model_registry.history import (
     whole_lines,
 )
 from model_registry.manifest import Manifest, ManifestRefused, digest, read_manifest, version_id, write_manifest
+
+MOST_POINTER = 1_000_000
+"""The largest pointer that is read, in bytes; one has a few hundred."""
 
 PATIENCE = 30.0
 """Seconds that a writer waits for another."""
@@ -89,7 +93,7 @@ class Registry:
     def champion(self) -> Champion | None:
         """The pointer to the version in production, or None before the first promotion."""
         try:
-            return read_champion(self._pointer.read_bytes())
+            return read_champion(disk.read(self._pointer, MOST_POINTER))
         except FileNotFoundError:
             return None
 
@@ -110,7 +114,7 @@ class Registry:
         """
         file = self.path(version) / MANIFEST_FILE
         try:
-            content = file.read_bytes()
+            content = disk.read(file, MOST_MANIFEST)
         except OSError as error:
             raise ManifestRefused(
                 f"its {MANIFEST_FILE} cannot be read ({error.strerror}): restore the version from a back-up or an "

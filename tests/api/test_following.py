@@ -4,6 +4,7 @@ import asyncio
 import os
 import shutil
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -164,6 +165,48 @@ def test_a_harmed_registry_is_told_of_once_counted_and_followed_again_when_it_is
     assert server.log.read_text().count("The champion cannot be served") == 1
 
 
+class Hanging(Registry):
+    """A registry that does not answer until it is told to; later looks find it well."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.answers = threading.Event()
+        self.looks = 0
+
+    def champion(self) -> Champion | None:
+        """The pointer, after a while."""
+        self.looks += 1
+        if self.looks < 3:
+            self.answers.wait()
+        return super().champion()
+
+
+def test_where_a_look_does_not_come_back_it_is_told_of_once_counted_and_another_one_looks(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("api.serving.HANGING_SECONDS", 0.2)
+    monkeypatch.setattr("api.serving.FIRST_LOOK_SECONDS", 0.5)
+    version = publish(registry, 0)
+    promote(registry, version)
+    hanging, metrics = Hanging(registry.folder), Metrics()
+    following = Serving(hanging, metrics)
+
+    async def story() -> None:
+        async with following.following():
+            assert following.champion is None
+            assert "has not answered for" in str(following.problem)
+            while following.champion is None:
+                await asyncio.sleep(0.01)
+            assert following.champion.version == version
+            assert following.problem is None
+            assert hanging.looks >= 3
+            hanging.answers.set()
+
+    asyncio.run(asyncio.wait_for(story(), 10))
+    assert b"api_registry_failures_total 2.0" in metrics.page()
+    assert len([line for line in caplog.records if line.levelname == "ERROR"]) == 1
+
+
 def hang(registry: Registry) -> None:
     """Make the pointer a file whose reader waits, as on a network mount that is gone."""
     pipe = registry.folder / "pipe"
@@ -178,6 +221,8 @@ def test_a_registry_that_hangs_holds_up_neither_answers_nor_the_end(server: Serv
     assert "has not answered for" in client.get("/readyz").json()["detail"]
     assert version_that_answers(client) == first
     assert figure(client, "api_registry_following") == 0
+    until(lambda: figure(client, "api_registry_failures_total") >= 1, seconds=3)
+    until(lambda: "has not answered for" in server.log.read_text(), seconds=3)
     start = time.monotonic()
     server.process.send_signal(signal.SIGTERM)
     assert server.process.wait(timeout=10) == 0
@@ -196,8 +241,9 @@ def test_a_registry_that_hangs_at_start_leaves_the_service_alive_and_followed_wh
         assert refused.status_code == 503
         assert "has not answered for" in refused.json()["detail"]
         assert server.client.post("/classify", json=EXAMPLE).status_code == 503
-        with (registry.folder / "champion.json").open("wb") as pipe:
-            pipe.write(pointer)
+        pipe = (registry.folder / "champion.json").rename(registry.folder / "pipe")
+        (registry.folder / "champion.json").write_bytes(pointer)
+        pipe.write_bytes(b"")  # those that wait for it find it empty
         until(lambda: server.client.get("/readyz").status_code == 200, seconds=2)
         assert version_that_answers(server.client) == version
         server.process.send_signal(signal.SIGTERM)

@@ -235,6 +235,26 @@ def test_sigterm_under_load_cuts_no_request_and_exits_with_0(server: Server) -> 
     assert set(answered) == {200}
 
 
+def test_a_request_on_its_way_on_an_idle_connection_at_sigterm_is_answered(server: Server) -> None:
+    body = json.dumps(EXAMPLE).encode()
+    request = POST + f"Content-Length: {len(body)}\r\n\r\n".encode() + body
+    with (
+        socket.create_connection(("127.0.0.1", server.port), timeout=10) as known,
+        socket.create_connection(("127.0.0.1", server.port), timeout=10) as fresh,
+    ):
+        known.sendall(request)
+        time.sleep(0.2)
+        known.recv(65536)
+        server.process.send_signal(signal.SIGTERM)
+        time.sleep(0.3)
+        for connection in (known, fresh):
+            connection.sendall(request)
+            received = connection.recv(65536)
+            assert received.startswith(b"HTTP/1.1 200")
+            assert b"connection: close" in received
+    assert server.process.wait(timeout=10) == 0
+
+
 def test_before_it_ends_it_says_so_and_answers_meanwhile(registry: Registry, tmp_path: Path) -> None:
     promoted(registry, 0)
     with serving(registry.folder, tmp_path / "api.log", DRAIN_SECONDS="2") as server:

@@ -2,6 +2,7 @@
 
 import json
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -129,3 +130,21 @@ EVENT = {
 def test_no_change_to_a_line_of_the_history_is_more_than_a_damage(content: bytes) -> None:
     with suppress(HistoryDamaged):
         read_events(content.replace(b"\n", b"") + b"\n", None)
+
+
+@pytest.mark.skipif(not Path("/dev/zero").exists(), reason="there is no endless file on this system")
+def test_a_file_without_end_is_refused_before_it_fills_the_memory(pointed: Registry) -> None:
+    [version] = pointed.versions()
+    for name in ("model.onnx", "report.html", "manifest.json"):
+        kept = (pointed.path(version) / name).read_bytes()
+        (pointed.path(version) / name).unlink()
+        (pointed.path(version) / name).symlink_to("/dev/zero")
+        with pytest.raises(ModelRefused, match="is not the file that was published|it is larger than"):
+            pointed.open(version)
+        (pointed.path(version) / name).unlink()
+        (pointed.path(version) / name).write_bytes(kept)
+    pointer = pointed.folder / "champion.json"
+    pointer.unlink()
+    pointer.symlink_to("/dev/zero")
+    with pytest.raises(OSError, match="it is larger than 1,000,000 bytes"):
+        pointed.champion()
