@@ -249,11 +249,13 @@ class Connection(HttpToolsProtocol):
 
     def give_up(self, reason: str) -> None:
         """End the connection, in words where its peer can still be told."""
-        if self.waiting is Waiting.HEAD and self._in_head:
+        if self.waiting is Waiting.HEAD and self._in_head and reason == _REASONS[Waiting.HEAD]:
             self._refuse(HTTPStatus.REQUEST_TIMEOUT, "The request's headers did not arrive in time.", reason)
         elif self.waiting is Waiting.BODY and not self.transport.is_closing():
             words = "The service has no room for a request that takes so long to arrive: try again in a second."
             self._refuse(HTTPStatus.SERVICE_UNAVAILABLE, words, reason)
+            if reason == "crowded":
+                self.transport.close()  # at once, or there would be more of them than the limit
         else:
             self._abort(reason)
 
