@@ -19,6 +19,8 @@ LOOK_SECONDS = 0.5
 """How often deadlines are looked at: no connection has a timer of its own."""
 DISCARD_SECONDS = 2.0
 """How long what a peer sends after its answer is thrown away: closed at once, it would lose the answer."""
+SMALL_BYTES = 16_384
+"""Who holds no more is never closed for it: a listing has some hundred, and is not refused for the sake of batches."""
 LAST_SECONDS = 0.5
 """How long the end waits for requests that may be on their way on open connections."""
 PATIENCE_AT_THE_END = 0.8
@@ -135,7 +137,7 @@ class Connections:
         for one in list(self._waiting()):
             if self._held <= self._buffer_limit:
                 return
-            if one.holds:
+            if one.holds > SMALL_BYTES:
                 one.give_up("memory")
 
     def end(self, connection: Connection) -> None:

@@ -330,6 +330,13 @@ def test_past_the_limit_of_bytes_the_body_that_has_waited_longest_makes_room(fol
         assert figure(server.client, "api_held_bytes") == 0
 
 
+def test_a_single_listing_is_answered_however_much_is_held(folder: Path, tmp_path: Path) -> None:
+    with serving(folder, tmp_path / "api.log", BUFFER_LIMIT="1") as server:
+        assert server.client.post("/classify", json=EXAMPLE).status_code == 200
+        refused = server.client.post("/classify/batch", json=[EXAMPLE] * 1_000)
+        assert refused.status_code == 503
+
+
 _REQUESTS = [
     (WHOLE, 200),
     (LIVEZ, 200),
