@@ -41,7 +41,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def server(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A service whose deadlines are short."""
-    short = {"HEAD_SECONDS": "1", "BODY_SECONDS": "1", "IDLE_SECONDS": "1", "ANSWER_SECONDS": "1"}
+    short = {"HEAD_SECONDS": "1", "BODY_SECONDS": "1", "IDLE_SECONDS": "0.5", "ANSWER_SECONDS": "1"}
     with serving(folder, tmp_path_factory.mktemp("log") / "api.log", **short) as running:
         yield running
 
@@ -151,10 +151,11 @@ def test_a_connection_is_kept_for_the_next_request_and_closed_when_none_comes(se
         for _ in range(3):
             connection.sendall(WHOLE)
             assert statuses(answer(connection)) == [200]
-            time.sleep(0.3)
+            time.sleep(0.1)
         assert connection.recv(65_536) == b""
 
 
+@pytest.mark.hostile
 def test_what_comes_after_an_early_answer_is_thrown_away_for_a_while_only(server: Server) -> None:
     with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
         connection.sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n")
@@ -248,6 +249,7 @@ def test_what_is_no_http_ends_the_connection_after_the_answers_before_it(server:
     assert b'"detail":"The request is not valid HTTP/1.1."' in answers
 
 
+@pytest.mark.hostile
 def test_an_answer_that_nobody_reads_is_given_up(server: Server) -> None:
     name = 'api_connections_ended_total{reason="unread"}'
     before = figure(server.client, name)

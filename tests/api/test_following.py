@@ -134,11 +134,11 @@ def make_a_folder_of_it(registry: Registry) -> None:
 @pytest.mark.parametrize(
     ("harm", "words"),
     [
-        (remove_pointer, "champion.json is gone"),
         (remove_registry, "champion.json is gone"),
-        (nest_pointer, "champion.json is damaged"),
-        (nest_manifest, "the manifest is damaged"),
-        (make_a_folder_of_it, "Is a directory"),
+        pytest.param(remove_pointer, "champion.json is gone", marks=pytest.mark.hostile),
+        pytest.param(nest_pointer, "champion.json is damaged", marks=pytest.mark.hostile),
+        pytest.param(nest_manifest, "the manifest is damaged", marks=pytest.mark.hostile),
+        pytest.param(make_a_folder_of_it, "Is a directory", marks=pytest.mark.hostile),
     ],
 )
 def test_a_harmed_registry_is_told_of_once_counted_and_followed_again_when_it_is_whole(
@@ -214,6 +214,7 @@ def hang(registry: Registry) -> None:
     pipe.replace(registry.folder / "champion.json")
 
 
+@pytest.mark.hostile
 def test_a_registry_that_hangs_holds_up_neither_answers_nor_the_end(server: Server, registry: Registry) -> None:
     client, first = server.client, version_that_answers(server.client)
     hang(registry)
@@ -229,6 +230,7 @@ def test_a_registry_that_hangs_holds_up_neither_answers_nor_the_end(server: Serv
     assert time.monotonic() < start + 5
 
 
+@pytest.mark.hostile
 def test_a_registry_that_hangs_at_start_leaves_the_service_alive_and_followed_when_it_answers(
     registry: Registry, tmp_path: Path
 ) -> None:
