@@ -69,7 +69,9 @@ def test_no_depth_of_nesting_is_more_than_a_refusal(
 
 
 def test_a_row_nested_too_deeply_is_said_to_be() -> None:
-    assert errors(b"[" + b"[" * 100_000 + b"]" * 100_000 + b"]") == ["Invalid JSON input: nested too deeply"]
+    # From Python 3.14 on it is not too deep as long as there is room on the stack.
+    [told] = errors(b"[" + b"[" * 100_000 + b"]" * 100_000 + b"]")
+    assert told in ("Invalid JSON input: nested too deeply", "Invalid JSON input: [0]: expected object, got array")
 
 
 @pytest.mark.parametrize(
