@@ -40,8 +40,8 @@ ATTACKS: dict[str, tuple[Attack, float]] = {
     "1,000 dripping headers": (partial(dripping_headers, count=1_000), 15),
     "100 that never read": (partial(unread_answers, count=100), 90),
 }
-GATEWAY_MEMORY, API_MEMORY = 600.0, 500.0
-"""Megabytes; the engine would end a gateway that takes more than 768, a replica more than 512 (compose.yaml)."""
+GATEWAY_MEMORY, API_MEMORY = 900.0, 500.0
+"""Megabytes; the engine would end a gateway that takes more than 1,024, a replica more than 512 (compose.yaml)."""
 
 
 @pytest.fixture(scope="module")
