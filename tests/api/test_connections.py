@@ -1,4 +1,4 @@
-"""One connection at a time: what a peer may send, how late, and what it gets."""
+"""One connection at a time: what a peer may send, how late, and what it gets. `make test-hostile` runs these too."""
 
 import itertools
 import json
@@ -21,6 +21,8 @@ from model_registry.store import Registry
 from tests.api.server import Server, serving
 from tests.making import PROMOTE, publish
 from tests.waiting import until
+
+pytestmark = pytest.mark.hostile
 
 BODY = json.dumps(EXAMPLE).encode()
 JSON = b"Host: x\r\nContent-Type: application/json\r\n"
@@ -155,7 +157,6 @@ def test_a_connection_is_kept_for_the_next_request_and_closed_when_none_comes(se
         assert connection.recv(65_536) == b""
 
 
-@pytest.mark.hostile
 def test_what_comes_after_an_early_answer_is_thrown_away_for_a_while_only(server: Server) -> None:
     with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
         connection.sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n")
@@ -249,7 +250,6 @@ def test_what_is_no_http_ends_the_connection_after_the_answers_before_it(server:
     assert b'"detail":"The request is not valid HTTP/1.1."' in answers
 
 
-@pytest.mark.hostile
 def test_an_answer_that_nobody_reads_is_given_up(server: Server) -> None:
     name = 'api_connections_ended_total{reason="unread"}'
     before = figure(server.client, name)
