@@ -195,8 +195,8 @@ async def _until_closed(peer: Peer, sending: Awaitable[None]) -> None:
         await peer.answer()
     finally:
         task.cancel()
-        with contextlib.suppress(asyncio.CancelledError, OSError):
-            await task
+        # Not awaited by itself: that this peer is cancelled meanwhile could not be told from the task's own end.
+        await asyncio.gather(task, return_exceptions=True)
 
 
 @contextlib.asynccontextmanager

@@ -53,16 +53,17 @@ def server(registry: Registry, tmp_path: Path) -> Iterator[Server]:
 def peers(kind: str, port: int, count: int) -> Iterator[dict[str, int]]:
     """So many hostile peers of a kind, from a process of their own; afterwards what they saw."""
     command = [sys.executable, str(Path(__file__).parent / "hostile.py"), kind, "127.0.0.1", str(port), str(count)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-    assert process.stdout
     saw: dict[str, int] = {}
-    try:
-        process.stdout.readline()
-        yield saw
-    finally:
-        process.terminate()
-        said, _ = process.communicate(timeout=60)
-        saw.update(json.loads(said))
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        assert process.stdout
+        try:
+            process.stdout.readline()
+            yield saw
+            process.terminate()
+            said, _ = process.communicate(timeout=60)
+        finally:
+            process.kill()  # one that does not end by itself
+    saw.update(json.loads(said))
 
 
 def megabytes(process: int) -> float:
