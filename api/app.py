@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from litestar import Litestar, get, post
+from litestar import Litestar, asgi, get, post
 from litestar.config.cors import CORSConfig
 from litestar.datastructures import State
 from litestar.di import Provide
@@ -31,7 +31,7 @@ def create_app(settings: Settings, serving: Serving | None = None) -> Litestar:
     guards = key_guard(settings.keys())
     app = Litestar(
         route_handlers=[
-            post("/classify", status_code=HTTP_200_OK, guards=guards)(routes.classify),
+            asgi("/classify", guards=guards, copy_scope=False)(routes.classify),
             post("/classify/batch", status_code=HTTP_200_OK, guards=guards)(routes.classify_batch),
             get("/model", guards=guards)(routes.model),
             get("/livez")(routes.livez),
@@ -48,9 +48,9 @@ def create_app(settings: Settings, serving: Serving | None = None) -> Litestar:
             HTTPException: answer_http_exception,
             Exception: answer_unexpected,
         },
-        lifespan=[lambda _: serving.following()],
+        lifespan=[lambda _: service.running()],
         cors_config=_cors(settings.origins()),
-        state=State({"settings": settings}),
+        state=State({"settings": settings, "service": service}),
         logging_config=None,
         openapi_config=None,
     )

@@ -1,9 +1,11 @@
 """Reading a request's body: whole, in time, and no larger than it may be."""
 
 import asyncio
+from collections.abc import Coroutine, Generator
+from types import coroutine
 from typing import Any
 
-from litestar import MediaType, Request
+from litestar import MediaType
 from litestar.exceptions import HTTPException
 from litestar.status_codes import (
     HTTP_400_BAD_REQUEST,
@@ -11,42 +13,60 @@ from litestar.status_codes import (
     HTTP_413_REQUEST_ENTITY_TOO_LARGE,
     HTTP_415_UNSUPPORTED_MEDIA_TYPE,
 )
+from litestar.types import HTTPScope, Receive
 
 from api.faults import cut
 
+_JSON = MediaType.JSON.encode()
 
-async def json_body(request: Request[Any, Any, Any], *, limit: int, seconds: float) -> bytes:
+
+async def json_body(scope: HTTPScope, receive: Receive, *, limit: int, seconds: float) -> bytes:
     """The body of a request that says it is JSON, of at most `limit` bytes.
 
     Raises 415 for another kind, 413 for a larger one, 408 for one that is not there after `seconds`, and 400 where the
     peer went away before that.
     """
-    content_type = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-    if content_type != MediaType.JSON:
-        raise HTTPException(
-            detail=f"Send Content-Type: application/json, not {cut(content_type) or 'none'}.",
-            status_code=HTTP_415_UNSUPPORTED_MEDIA_TYPE,
-        )
-    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+    headers = dict(reversed(list(scope["headers"])))  # of several, the first counts
+    content_type = headers.get(b"content-type", b"")
+    if content_type != _JSON:
+        _must_be_json(content_type.decode("latin-1"))
+    if headers.get(b"content-encoding", b"identity").lower() != b"identity":
         raise HTTPException(
             detail="Send the body as it is, without a Content-Encoding.", status_code=HTTP_415_UNSUPPORTED_MEDIA_TYPE
         )
-    announced = request.headers.get("Content-Length", "0")
+    announced = headers.get(b"content-length", b"0")
     if announced.isdigit() and int(announced) > limit:
         raise _too_large(limit)
+    reading = _whole(receive, limit)
+    try:
+        waits_for = reading.send(None)
+    except StopIteration as there:
+        return there.value
+    # Most bodies come with their heads. Only for the others there is a deadline: one costs as much as an answer.
     try:
         async with asyncio.timeout(seconds):
-            return await _whole(request, limit)
+            return await _go_on(reading, waits_for)
     except TimeoutError:
         raise HTTPException(
             detail=f"The body did not arrive within {seconds:g} s.", status_code=HTTP_408_REQUEST_TIMEOUT
         ) from None
 
 
-async def _whole(request: Request[Any, Any, Any], limit: int) -> bytes:
+@coroutine
+def _go_on(begun: Coroutine[Any, Any, bytes], waits_for: Any) -> Generator[Any, Any, bytes]:
+    # The rest of a coroutine that was begun by hand, and the future at which it stopped.
+    try:
+        yield waits_for
+    except BaseException as error:  # it is cancelled, or late: the coroutine is to know
+        begun.throw(error)
+        raise
+    return (yield from begun)  # type: ignore[misc]
+
+
+async def _whole(receive: Receive, limit: int) -> bytes:
     parts, size, more = list[bytes](), 0, True
     while more:
-        message = await request.receive()
+        message = await receive()
         if message["type"] != "http.request":
             raise HTTPException(detail="The peer left before its body was there.", status_code=HTTP_400_BAD_REQUEST)
         more = message["more_body"]
@@ -55,6 +75,15 @@ async def _whole(request: Request[Any, Any, Any], limit: int) -> bytes:
         if size > limit:
             raise _too_large(limit)
     return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def _must_be_json(content_type: str) -> None:
+    kind = content_type.partition(";")[0].strip().lower()
+    if kind != MediaType.JSON:
+        raise HTTPException(
+            detail=f"Send Content-Type: application/json, not {cut(kind) or 'none'}.",
+            status_code=HTTP_415_UNSUPPORTED_MEDIA_TYPE,
+        )
 
 
 def _too_large(limit: int) -> HTTPException:

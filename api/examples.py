@@ -6,8 +6,8 @@ from typing import Any
 import msgspec
 
 from api.access import KEY_NEEDED
+from api.concurrency import TOO_MANY
 from api.errors import FAILED
-from api.routes import TOO_MANY
 from api.schemas import Health, Problem, WrongField
 from api.settings import Settings
 from api.validation import Invalid, read_batch, read_listing

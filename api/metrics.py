@@ -48,6 +48,12 @@ class Metrics:
         self.look_age = Gauge(
             "api_registry_look_age_seconds", "Time since the last good look at the registry.", registry=to
         )
+        self.together = Histogram(
+            "api_answered_together",
+            "Single listings answered by one call of the model.",
+            buckets=(1, 2, 4, 8, 16, 32, 64, 128),
+            registry=to,
+        )
         self.under_way = Gauge("api_requests_under_way", "Requests not yet answered.", registry=to)
         self.being_answered = Gauge(
             "api_requests_being_answered", "Requests whose body is there and whose answer is not.", registry=to

@@ -122,7 +122,7 @@ async def docs_asset(request: ApiRequest, name: FromPath[str]) -> Response[bytes
 async def openapi(request: ApiRequest, service: NamedDependency[Service]) -> Response[bytes | None]:
     """The OpenAPI document; its example is answered with what the model says that answers now."""
     champion = service.serving.champion
-    category = champion.answers([_LISTING], probabilities=False)[0].price_category if champion else PriceCategory.MID
+    category = champion.answers([_LISTING], probabilities=[False])[0].price_category if champion else PriceCategory.MID
     return _document(request.app.state.settings, category).answer(request)
 
 

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
@@ -46,18 +46,26 @@ Look = tuple[BaseException | None, PublishedModel | None]
 """What a look ended with: an error, or the champion where there is a new one."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Champion:
     """The model that answers, what a client may know of it, and the headers that tell where answers come from."""
 
     model: Model
     classifier: Classifier
     headers: dict[str, str]
+    raw_headers: tuple[tuple[bytes, bytes], ...]
+    """The same as ASGI has them."""
 
     @classmethod
     def of(cls, published: PublishedModel) -> "Champion":
         """A verified version, warmed by the golden rows it was verified with."""
         manifest = published.manifest
+        headers = {
+            "X-Model-Version": manifest.version,
+            "X-Run-Id": manifest.run.run_id,
+            "X-Snapshot": manifest.snapshot.sha256,
+            "X-Synthetic": "true" if manifest.snapshot.synthetic else "false",
+        }
         return cls(
             model=Model(
                 version=manifest.version,
@@ -72,12 +80,8 @@ class Champion:
                 metrics=manifest.metrics.get("test", {}),
             ),
             classifier=published.classifier,
-            headers={
-                "X-Model-Version": manifest.version,
-                "X-Run-Id": manifest.run.run_id,
-                "X-Snapshot": manifest.snapshot.sha256,
-                "X-Synthetic": "true" if manifest.snapshot.synthetic else "false",
-            },
+            headers=headers,
+            raw_headers=tuple((name.lower().encode(), value.encode()) for name, value in headers.items()),
         )
 
     @property
@@ -85,17 +89,17 @@ class Champion:
         """The id of the version that answers."""
         return self.model.version
 
-    def answers(self, listings: list[Listing], *, probabilities: bool) -> list[Answer]:
+    def answers(self, listings: Sequence[Listing], *, probabilities: Sequence[bool]) -> list[Answer]:
         """The answer to each listing, in order, with the probabilities where they are asked for."""
         if not listings:
             return []
         of_each = self.classifier.probabilities(encode_all(listings))
         codes = of_each.argmax(axis=1).tolist()
-        if not probabilities:
+        if not any(probabilities):
             return [Answer(listing.id, CATEGORIES[code]) for listing, code in zip(listings, codes, strict=True)]
         return [
-            Answer(listing.id, CATEGORIES[code], Probabilities(*row))
-            for listing, code, row in zip(listings, codes, of_each.tolist(), strict=True)
+            Answer(listing.id, CATEGORIES[code], Probabilities(*row) if asked_for else None)
+            for listing, code, row, asked_for in zip(listings, codes, of_each.tolist(), probabilities, strict=True)
         ]
 
 

@@ -15,10 +15,10 @@ from pathlib import Path
 
 import msgspec
 
-from api.schemas import Answer, BadListing
+from api.batches import answer_batch
 from api.serving import Champion
-from api.validation import MOST_LISTINGS, Invalid, read_batch, read_rows
-from model_registry.listing import EXAMPLE, Listing
+from api.validation import MOST_LISTINGS, Invalid
+from model_registry.listing import EXAMPLE
 from model_registry.store import Registry
 
 REPEATS = 5
@@ -45,14 +45,9 @@ def bodies() -> dict[str, bytes]:
 def answered(champion: Champion, body: bytes, *, partial: bool) -> bytes:
     """The answer to a body, with probabilities."""
     try:
-        rows: list[Listing | Invalid] = read_rows(body) if partial else [*read_batch(body)]
+        return answer_batch(champion, body, probabilities=True, partial=partial).content
     except Invalid as refused:
         return msgspec.json.encode(refused.problem())
-    good = iter(champion.answers([row for row in rows if isinstance(row, Listing)], probabilities=True))
-    told: list[Answer | BadListing] = [
-        BadListing(row.problem()) if isinstance(row, Invalid) else next(good) for row in rows
-    ]
-    return msgspec.json.encode(told)
 
 
 def best(work: Callable[[], bytes]) -> tuple[int, float]:

@@ -1,0 +1,43 @@
+"""What Litestar does for its own handlers, for a route that is plain ASGI: methods, query parameters, the answer."""
+
+from typing import Any
+
+import msgspec
+from litestar.connection import ASGIConnection
+from litestar.exceptions import MethodNotAllowedException, ValidationException
+from litestar.status_codes import HTTP_200_OK, HTTP_204_NO_CONTENT
+from litestar.types import HTTPScope, Send
+
+Headers = tuple[tuple[bytes, bytes], ...]
+
+
+async def answer_other_method(scope: HTTPScope, send: Send) -> None:
+    """For a route that takes POST, answer OPTIONS with that; raises 405 for any other method."""
+    if scope["method"] != "OPTIONS":
+        raise MethodNotAllowedException(headers={"Allow": "POST, OPTIONS"})
+    await send_answer(send, b"", ((b"allow", b"OPTIONS, POST"),), status=HTTP_204_NO_CONTENT)
+
+
+def flag(scope: HTTPScope, name: str) -> bool:
+    """The value of a query parameter that is true or false, by default false; raises 400 where it is neither."""
+    if not scope["query_string"]:
+        return False
+    given = ASGIConnection[Any, Any, Any, Any](scope).query_params.getall(name, [])
+    if not given:
+        return False
+    try:
+        return msgspec.convert(given[-1], bool, strict=False)
+    except msgspec.ValidationError as error:
+        raise ValidationException(extra=[{"message": str(error), "key": name}]) from None
+
+
+async def send_json(send: Send, content: bytes, headers: Headers) -> None:
+    """Send an answer that is JSON already."""
+    length = (b"content-length", b"%d" % len(content))
+    await send_answer(send, content, (*headers, (b"content-type", b"application/json"), length))
+
+
+async def send_answer(send: Send, content: bytes, headers: Headers, status: int = HTTP_200_OK) -> None:
+    """Send a whole answer."""
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": content, "more_body": False})

@@ -1,0 +1,60 @@
+"""Micro-batching: the listings that arrive in one turn of the event loop are answered by one call of the model.
+
+Between two requests the model's trees leave the processor's caches, so that most of a call is fetching them again; for
+many listings they are fetched once. Nothing waits for more: what is there at the end of a turn is answered.
+"""
+
+import asyncio
+from collections.abc import Sequence
+
+from api.metrics import Metrics
+from api.schemas import Answer
+from api.serving import Champion
+from model_registry.listing import Listing
+
+Asked = tuple[Listing, bool, asyncio.Future[Answer]]
+"""A listing, whether its probabilities are wanted, and where its answer goes."""
+
+
+class Microbatch:
+    """Takes listings one by one, and answers those of each turn of the event loop together."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        """Wait for the first listing."""
+        self._together = metrics.together
+        self._turn: dict[Champion, list[Asked]] = {}
+
+    def answer(self, champion: Champion, listing: Listing, *, probabilities: bool) -> asyncio.Future[Answer]:
+        """What that champion answers, at the end of this turn.
+
+        Whoever gives the future up, or whose listing makes the model fail, harms no other.
+        """
+        loop = asyncio.get_running_loop()
+        if not self._turn:
+            loop.call_soon(self._end_turn)
+        future: asyncio.Future[Answer] = loop.create_future()
+        self._turn.setdefault(champion, []).append((listing, probabilities, future))
+        return future
+
+    def _end_turn(self) -> None:
+        # More than one champion only where one was promoted in the midst of the turn.
+        turn, self._turn = self._turn, {}
+        for champion, asked in turn.items():
+            self._answer(champion, [one for one in asked if not one[2].done()])
+
+    def _answer(self, champion: Champion, asked: Sequence[Asked]) -> None:
+        if not asked:
+            return
+        self._together.observe(len(asked))
+        listings, probabilities, futures = zip(*asked, strict=True)
+        try:
+            answers = champion.answers(listings, probabilities=probabilities)
+        except Exception as error:
+            if len(asked) == 1:
+                futures[0].set_exception(error)
+                return
+            for one in asked:
+                self._answer(champion, [one])
+            return
+        for future, answer in zip(futures, answers, strict=True):
+            future.set_result(answer)
