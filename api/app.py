@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from litestar import Litestar, asgi, get, post
+from litestar import Litestar, get, post
 from litestar.config.cors import CORSConfig
 from litestar.datastructures import State
 from litestar.di import Provide
@@ -11,8 +11,9 @@ from litestar.status_codes import HTTP_200_OK
 
 from api import pages, routes
 from api.access import KEY_HEADER, key_guard
+from api.asgi import ASGIRoute
 from api.errors import answer_http_exception, answer_invalid, answer_unexpected
-from api.logs import AccessLog, write_nothing
+from api.logs import AccessLog, NoAccessLog
 from api.metrics import Metrics
 from api.observing import REQUEST_ID, observed
 from api.openapi import MODEL_HEADERS
@@ -28,10 +29,11 @@ def create_app(settings: Settings, serving: Serving | None = None) -> Litestar:
     serving = serving or Serving(Registry(Path(settings.model_registry)), Metrics())
     metrics = serving.metrics
     service = Service(serving, settings)
+    access = AccessLog() if settings.access_log else NoAccessLog()
     guards = key_guard(settings.keys())
     app = Litestar(
         route_handlers=[
-            asgi("/classify", guards=guards, copy_scope=False)(routes.classify),
+            ASGIRoute("/classify", guards=guards, copy_scope=False)(routes.classify),
             post("/classify/batch", status_code=HTTP_200_OK, guards=guards)(routes.classify_batch),
             get("/model", guards=guards)(routes.model),
             get("/livez")(routes.livez),
@@ -49,6 +51,7 @@ def create_app(settings: Settings, serving: Serving | None = None) -> Litestar:
             Exception: answer_unexpected,
         },
         lifespan=[lambda _: service.running()],
+        on_shutdown=[access.flush],
         cors_config=_cors(settings.origins()),
         state=State({"settings": settings, "service": service}),
         logging_config=None,
@@ -58,7 +61,7 @@ def create_app(settings: Settings, serving: Serving | None = None) -> Litestar:
         app.asgi_handler,
         routes=frozenset(route.path_format for route in app.routes),
         metrics=metrics,
-        access=AccessLog() if settings.access_log else write_nothing,
+        access=access,
     )
     return app
 

@@ -3,12 +3,30 @@
 from typing import Any
 
 import msgspec
+from litestar import Litestar
 from litestar.connection import ASGIConnection
 from litestar.exceptions import MethodNotAllowedException, ValidationException
+from litestar.handlers import ASGIRouteHandler
 from litestar.status_codes import HTTP_200_OK, HTTP_204_NO_CONTENT
-from litestar.types import HTTPScope, Send
+from litestar.types import ExceptionHandlersMap, HTTPScope, Send
 
 Headers = tuple[tuple[bytes, bytes], ...]
+
+
+class ASGIRoute(ASGIRouteHandler):
+    """A route that is plain ASGI, its exception handlers looked up once.
+
+    Litestar says that it does so by itself, and looks them up with each request.
+    """
+
+    def on_registration(self, app: Litestar) -> None:
+        """Look them up."""
+        super().on_registration(app)
+        self._exception_handlers = super().resolve_exception_handlers()
+
+    def resolve_exception_handlers(self) -> ExceptionHandlersMap:
+        """What answers the exceptions that the handler raises."""
+        return self._exception_handlers
 
 
 async def answer_other_method(scope: HTTPScope, send: Send) -> None:

@@ -9,8 +9,10 @@ from typing import Any, Protocol
 import msgspec
 
 FLUSH_SECONDS = 0.2
+FLUSH_LINES = 64
+"""So many are encoded without keeping anybody waiting who notices."""
 
-_encode = msgspec.json.Encoder().encode
+_encoder = msgspec.json.Encoder()
 
 
 class JsonLines(logging.Formatter):
@@ -26,7 +28,7 @@ class JsonLines(logging.Formatter):
         }
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
-        return _encode(line).decode()
+        return _encoder.encode(line).decode()
 
 
 def configure_logs(level: str) -> None:
@@ -60,29 +62,48 @@ class Access(Protocol):
         """Write it, or do not."""
         ...
 
+    def flush(self) -> None:
+        """Have written what was taken."""
+        ...
+
 
 class AccessLog:
     """Writes request lines straight to standard output: a logging record costs more than an inference.
 
-    Lines go out together, FLUSH_SECONDS after the first of them at the latest, and when the process ends.
+    Lines are encoded and go out together: FLUSH_LINES of them, those of FLUSH_SECONDS, and the last ones by `flush`.
     """
 
     def __init__(self) -> None:
         """Wait for the first line."""
-        self._waiting = False
+        self._lines: list[AccessLine] = []
+        self._timer: asyncio.TimerHandle | None = None
 
     def __call__(self, line: AccessLine) -> None:
-        """Write the line."""
-        sys.stdout.buffer.write(_encode(line) + b"\n")
-        if not self._waiting:
-            self._waiting = True
-            asyncio.get_running_loop().call_later(FLUSH_SECONDS, self._flush)
+        """Write the line, soon."""
+        self._lines.append(line)
+        if len(self._lines) >= FLUSH_LINES:
+            self._write()
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(FLUSH_SECONDS, self.flush)
 
-    def _flush(self) -> None:
-        self._waiting = False
+    def flush(self) -> None:
+        """Write the lines that wait, and have them leave this process."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._write()
         sys.stdout.buffer.flush()
 
+    def _write(self) -> None:
+        sys.stdout.buffer.write(_encoder.encode_lines(self._lines))
+        self._lines.clear()
 
-def write_nothing(line: AccessLine) -> None:
-    """Do not write the line."""
-    del line
+
+class NoAccessLog:
+    """Writes nothing."""
+
+    def __call__(self, line: AccessLine) -> None:
+        """Do not write the line."""
+
+    def flush(self) -> None:
+        """There is nothing to write."""

@@ -5,15 +5,17 @@ from prometheus_client import (
     Counter,
     Gauge,
     GCCollector,
-    Histogram,
     PlatformCollector,
     ProcessCollector,
     generate_latest,
 )
 
+from api.loop_metrics import LoopCounter, LoopHistogram
 from model_registry.manifest import Manifest
 
 _BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+
+_STATUS = {status: str(status) for status in range(100, 600)}
 
 
 class Metrics:
@@ -25,19 +27,21 @@ class Metrics:
         ProcessCollector(registry=to)
         PlatformCollector(registry=to)
         GCCollector(registry=to)
-        self._requests = Counter("api_requests", "Requests answered.", ["method", "route", "status"], registry=to)
-        self._seconds = Histogram(
-            "api_request_seconds",
-            "Time from a request to its answer.",
-            ["route"],
-            buckets=_BUCKETS,
+        self._requests = LoopCounter("api_requests", "Requests answered.", ("method", "route", "status"), registry=to)
+        self._seconds = LoopHistogram(
+            "api_request_seconds", "Time from a request to its answer.", ("route",), buckets=_BUCKETS, registry=to
+        )
+        self._predictions = LoopCounter("api_predictions", "Listings answered.", ("category", "version"), registry=to)
+        self._together = LoopHistogram(
+            "api_answered_together",
+            "Single listings answered by one call of the model.",
+            (),
+            buckets=(1, 2, 4, 8, 16, 32, 64, 128),
             registry=to,
         )
-        self._predictions = Counter("api_predictions", "Listings answered.", ["category", "version"], registry=to)
         self._model = Gauge("api_model_info", "The model that answers.", ["version", "run_id", "snapshot"], registry=to)
         self._loads = Counter("api_model_loads", "Models loaded, verified and put to work.", registry=to)
         self._refusals = Counter("api_model_refusals", "Champions that were refused; the old one stays.", registry=to)
-        self._of_answers: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
         self._failures = Counter("api_registry_failures", "Looks at the registry that failed.", registry=to)
         self._turned_away = Counter("api_turned_away", "Requests answered with 503 for want of room.", registry=to)
         self._ended = Counter(
@@ -47,12 +51,6 @@ class Metrics:
         self.following = Gauge("api_registry_following", "1 where the last look at the registry was good.", registry=to)
         self.look_age = Gauge(
             "api_registry_look_age_seconds", "Time since the last good look at the registry.", registry=to
-        )
-        self.together = Histogram(
-            "api_answered_together",
-            "Single listings answered by one call of the model.",
-            buckets=(1, 2, 4, 8, 16, 32, 64, 128),
-            registry=to,
         )
         self.under_way = Gauge("api_requests_under_way", "Requests not yet answered.", registry=to)
         self.being_answered = Gauge(
@@ -67,18 +65,16 @@ class Metrics:
 
     def answered(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count a request; `route` is one of the service's own, so that no client makes up a label."""
-        of_answer = self._of_answers.get((method, route, status))
-        if of_answer is None:
-            # Looking a label up costs more than counting: each is looked up once.
-            of_answer = self._requests.labels(method, route, status), self._seconds.labels(route)
-            self._of_answers[method, route, status] = of_answer
-        requests, latency = of_answer
-        requests.inc()
-        latency.observe(seconds)
+        self._requests.inc((method, route, _STATUS[status]))
+        self._seconds.observe((route,), seconds)
 
     def predicted(self, category: str, version: str, listings: int = 1) -> None:
         """Count the listings that were given a category."""
-        self._predictions.labels(category, version).inc(listings)
+        self._predictions.inc((category, version), listings)
+
+    def answered_together(self, listings: int) -> None:
+        """Count a call of the model that answered so many single listings."""
+        self._together.observe((), listings)
 
     def loaded(self, manifest: Manifest) -> None:
         """Say which model answers from now on."""

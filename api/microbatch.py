@@ -21,7 +21,7 @@ class Microbatch:
 
     def __init__(self, metrics: Metrics) -> None:
         """Wait for the first listing."""
-        self._together = metrics.together
+        self._metrics = metrics
         self._turn: dict[Champion, list[Asked]] = {}
 
     def answer(self, champion: Champion, listing: Listing, *, probabilities: bool) -> asyncio.Future[Answer]:
@@ -45,7 +45,7 @@ class Microbatch:
     def _answer(self, champion: Champion, asked: Sequence[Asked]) -> None:
         if not asked:
             return
-        self._together.observe(len(asked))
+        self._metrics.answered_together(len(asked))
         listings, probabilities, futures = zip(*asked, strict=True)
         try:
             answers = champion.answers(listings, probabilities=probabilities)

@@ -24,6 +24,8 @@ _TRACE = re.compile(
 )
 _METHODS = frozenset({"GET", "POST", "HEAD", "OPTIONS", "PUT", "PATCH", "DELETE"})
 _OTHER = "other"
+_ID_DIGITS = 32
+_LOOKED_AT = frozenset({b"x-model-version", b"content-type", b"cache-control", b"etag"})
 _NOSNIFF = (b"x-content-type-options", b"nosniff")
 _VARIES = (b"vary", b"Accept-Encoding")
 _NO_STORE = (b"cache-control", b"no-store")
@@ -31,7 +33,7 @@ _NO_STORE = (b"cache-control", b"no-store")
 
 def observed(app: ASGIApp, *, routes: frozenset[str], metrics: Metrics, access: Access) -> ASGIApp:
     """The app with every answer counted, logged and named."""
-    under_way = 0
+    under_way, names = 0, _Names()
     metrics.under_way.set_function(lambda: under_way)
 
     async def handle(scope: Scope, receive: Receive, send: Send) -> None:
@@ -40,8 +42,9 @@ def observed(app: ASGIApp, *, routes: frozenset[str], metrics: Metrics, access: 
             await app(scope, receive, send)
             return
         start = time.perf_counter()
-        request_id, trace_id, span_id = _names(scope)
+        request_id, trace_id, span_id = names(scope)
         status, version = 500, None
+        path, method = scope["path"], scope["method"]
 
         async def send_named(message: Message) -> None:
             nonlocal status, version
@@ -50,6 +53,8 @@ def observed(app: ASGIApp, *, routes: frozenset[str], metrics: Metrics, access: 
                 headers = [*message["headers"], (b"x-request-id", request_id), _NOSNIFF]
                 kept = False
                 for name, value in message["headers"]:
+                    if name not in _LOOKED_AT:
+                        continue
                     if name == b"x-model-version":
                         version = value
                     elif name == b"content-type":
@@ -57,17 +62,15 @@ def observed(app: ASGIApp, *, routes: frozenset[str], metrics: Metrics, access: 
                         kept = kept or not value.startswith((b"application/json", b"text/plain"))
                     elif name == b"cache-control":
                         kept = True
-                    elif name == b"etag":
-                        # What has one comes in two encodings. Said here, for Litestar's CORS puts its Vary in place
-                        # of any other.
+                    else:
+                        # What has an ETag comes in two encodings. Said here, for Litestar's CORS puts its Vary in
+                        # place of any other.
                         headers.append(_VARIES)
                 if not kept:
                     headers.append(_NO_STORE)
                 message["headers"] = allowing_head(headers) if status == 405 or method == "OPTIONS" else headers
             await send(message)
 
-        path = scope["path"]
-        method = scope["method"] if scope["method"] in _METHODS else _OTHER
         under_way += 1
         try:
             if method == "HEAD":
@@ -79,40 +82,54 @@ def observed(app: ASGIApp, *, routes: frozenset[str], metrics: Metrics, access: 
             seconds = time.perf_counter() - start
             client = scope.get("client")
             route = _route(scope, path, routes)
+            if method not in _METHODS:
+                method = _OTHER
             metrics.answered(method, route, status, seconds)
             if route not in HEALTH or status != HTTP_200_OK:
                 access(
                     AccessLine(
-                        time=datetime.now(UTC),
-                        method=method,
-                        path=path[:LONGEST],
-                        status=status,
-                        milliseconds=round(1000 * seconds, 3),
-                        request_id=request_id.decode(),
-                        trace_id=trace_id,
-                        span_id=span_id,
-                        client=client[0][:LONGEST] if client else None,
-                        model_version=version.decode() if version else None,
+                        datetime.now(UTC),
+                        method,
+                        path[:LONGEST],
+                        status,
+                        int(1_000_000 * seconds) / 1_000,
+                        request_id.decode(),
+                        trace_id,
+                        span_id,
+                        client[0][:LONGEST] if client else None,
+                        version.decode() if version else None,
                     )
                 )
 
     return handle
 
 
-def _names(scope: Scope) -> tuple[bytes, str | None, str | None]:
-    # The request's id, and the trace and the span (the client's) of which it is a part.
-    given, trace, traces = b"", b"", 0
-    for name, value in scope["headers"]:
-        if name == b"x-request-id":
-            given = value
-        elif name == b"traceparent":
-            trace = value
-            traces += 1
-    request_id = given if _PLAIN_ID.fullmatch(given) else os.urandom(16).hex().encode()
-    found = _TRACE.fullmatch(trace) if traces == 1 else None
-    if found is None or (found["later"] and trace.startswith(b"00")):
-        return request_id, None, None
-    return request_id, found["trace"].decode(), found["span"].decode()
+class _Names:
+    """Names requests; the random digits of those that bring no name are asked for in blocks."""
+
+    def __init__(self) -> None:
+        self._digits, self._used = b"", 0
+
+    def __call__(self, scope: Scope) -> tuple[bytes, str | None, str | None]:
+        """The request's id, and the trace and the span (the client's) of which it is a part."""
+        given, trace, traces = b"", b"", 0
+        for name, value in scope["headers"]:
+            if name == b"x-request-id":
+                given = value
+            elif name == b"traceparent":
+                trace = value
+                traces += 1
+        request_id = given if given and _PLAIN_ID.fullmatch(given) else self._new()
+        found = _TRACE.fullmatch(trace) if traces == 1 else None
+        if found is None or (found["later"] and trace.startswith(b"00")):
+            return request_id, None, None
+        return request_id, found["trace"].decode(), found["span"].decode()
+
+    def _new(self) -> bytes:
+        begin, self._used = self._used, self._used + _ID_DIGITS
+        if self._used > len(self._digits):
+            self._digits, begin, self._used = os.urandom(4_096).hex().encode(), 0, _ID_DIGITS
+        return self._digits[begin : self._used]
 
 
 def _route(scope: Scope, path: str, routes: frozenset[str]) -> str:

@@ -13,7 +13,7 @@ import httptools
 import msgspec
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from api.connections import Connections, Waiting
+from api.connections import BODY, END, HEAD, NEXT, NOTHING, READER, Connections, Waiting
 from api.schemas import Problem
 
 MOST_PIPELINED = 32
@@ -24,11 +24,11 @@ _FRAMING = 9
 """Bytes of chunked framing that each byte of a body may cost: a chunk of one byte has five."""
 
 _REASONS = {
-    Waiting.HEAD: "head_timeout",
-    Waiting.BODY: "body_timeout",
-    Waiting.NEXT: "idle",
-    Waiting.READER: "unread",
-    Waiting.END: "discarded",
+    HEAD: "head_timeout",
+    BODY: "body_timeout",
+    NEXT: "idle",
+    READER: "unread",
+    END: "discarded",
 }
 
 
@@ -42,7 +42,7 @@ class Connection(HttpToolsProtocol):
 
     all: ClassVar[Connections]
 
-    waiting = Waiting.HEAD
+    waiting = HEAD
     deadline = 0.0
     answered = False
     """Whether any request of it was."""
@@ -60,6 +60,12 @@ class Connection(HttpToolsProtocol):
     """Whether nothing that comes is looked at any more; whether its end was announced."""
     _framing = 0
     """Bytes of this message that are no body."""
+    _came = _begun_in = 0
+    """How many bytes came together last; and with the beginning of this message."""
+    _hosts = 0
+    """How many Host headers this message has."""
+    _encoded = False
+    """Whether its body is said to be in an encoding besides chunked."""
     _body_bytes = _unread_bytes = 0
     _running: RequestResponseCycle | None = None
     """The request that is being answered; others may be in the queue behind it."""
@@ -96,8 +102,8 @@ class Connection(HttpToolsProtocol):
         """Parse, and refuse what is no HTTP or has no end."""
         if self._deaf:
             return
-        self._unset_keepalive_if_required()
         self._framing += len(data)
+        self._came = len(data)
         try:
             self._parse(data)
         except httptools.HttpParserError:
@@ -140,6 +146,18 @@ class Connection(HttpToolsProtocol):
         """Begin with a request's head."""
         super().on_message_begin()
         self._in_head, self._skipped, self._framing = True, self._refusal is not None, 0
+        self._begun_in, self._hosts, self._encoded = self._came, 0, False
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Keep a header, and note what is in question of it."""
+        name = name.lower()
+        if name == b"host":
+            self._hosts += 1
+        elif name == b"transfer-encoding":
+            self._encoded |= value.lower() != b"chunked"
+        elif name == b"expect":
+            self.expect_100_continue |= value.lower() == b"100-continue"
+        self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
         """Start the request, unless its head is refused or offers an upgrade."""
@@ -157,25 +175,25 @@ class Connection(HttpToolsProtocol):
 
     def _objection(self) -> tuple[HTTPStatus, str, str] | None:
         # What RFC 9112 has a server refuse and the parser lets pass: a peer in front may have read it otherwise.
-        size, hosts = len(self.url), 0
-        for name, value in self.headers:
-            size += len(name) + len(value)
-            if name == b"host":
-                hosts += 1
-            elif name == b"transfer-encoding" and value.lower() != b"chunked":
-                return HTTPStatus.NOT_IMPLEMENTED, "Send the body plain or chunked, in no other encoding.", "invalid"
-        if size > self.all.head_limit:
+        if self._encoded:
+            return HTTPStatus.NOT_IMPLEMENTED, "Send the body plain or chunked, in no other encoding.", "invalid"
+        if self._begun_in + self._framing > self.all.head_limit and self._head_size() > self.all.head_limit:
             return self._too_large()
+        if not self.url.isascii():
+            return HTTPStatus.BAD_REQUEST, "The address has bytes that belong percent-encoded.", "invalid"
         version = self.parser.get_http_version()
         if version == "1.0":
             self.expect_100_continue = False  # there is no such answer in it
         elif version != "1.1":
             return HTTPStatus.HTTP_VERSION_NOT_SUPPORTED, "The service speaks HTTP/1.1.", "invalid"
-        elif hosts != 1:
+        elif self._hosts != 1:
             return HTTPStatus.BAD_REQUEST, "The request needs one Host header.", "invalid"
         if len(self.pipeline) >= MOST_PIPELINED:
             return HTTPStatus.SERVICE_UNAVAILABLE, "Too many requests wait on this connection.", "pipelined"
         return None
+
+    def _head_size(self) -> int:
+        return len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
 
     def _too_large(self) -> tuple[HTTPStatus, str, str]:
         words = f"The request's line and headers are larger than {self.all.head_limit:,} bytes."
@@ -193,7 +211,7 @@ class Connection(HttpToolsProtocol):
         super().on_body(body)
         if not self.cycle.response_complete:
             self._body_bytes += len(body)
-            if self.waiting is Waiting.BODY and len(body) >= PROGRESS_BYTES:
+            if self.waiting is BODY and len(body) >= PROGRESS_BYTES:
                 self.all.progresses(self)
             self.all.hold(self, len(body))
 
@@ -205,12 +223,17 @@ class Connection(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         """Wait for the next request, or for the rest of one that was answered before it was there."""
-        super().on_response_complete()
+        # Not uvicorn's own, which would start a timer for each: deadlines are looked at together.
+        self.server_state.total_requests += 1
         self.answered = True
         if not self._under_way():
             self._let_go(bodies=True)
-        if not self.transport.is_closing():
-            self.note()
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+        self.note()
 
     def shutdown(self) -> None:
         """Close after what is under way, and what may be on its way."""
@@ -236,11 +259,11 @@ class Connection(HttpToolsProtocol):
 
     def look(self, now: float) -> None:
         """End the connection where its peer is overdue."""
-        if self.transport.is_closing() and self.waiting not in (Waiting.READER, Waiting.END):
+        if self.transport.is_closing() and self.waiting not in (READER, END):
             # Closed, but for an end that nobody reads.
-            self.waiting = Waiting.READER
+            self.waiting = READER
             self.all.waits(self)
-        if self.waiting is Waiting.NOTHING or now <= self.deadline:
+        if self.waiting is NOTHING or now <= self.deadline:
             return
         if self._told:
             self.transport.abort()
@@ -249,9 +272,9 @@ class Connection(HttpToolsProtocol):
 
     def give_up(self, reason: str) -> None:
         """End the connection, in words where its peer can still be told."""
-        if self.waiting is Waiting.HEAD and self._in_head and reason == _REASONS[Waiting.HEAD]:
+        if self.waiting is HEAD and self._in_head and reason == _REASONS[HEAD]:
             self._refuse(HTTPStatus.REQUEST_TIMEOUT, "The request's headers did not arrive in time.", reason)
-        elif self.waiting is Waiting.BODY and not self.transport.is_closing():
+        elif self.waiting is BODY and not self.transport.is_closing():
             words = "The service has no room for a request that takes so long to arrive: try again in a second."
             self._refuse(HTTPStatus.SERVICE_UNAVAILABLE, words, reason)
             if reason == "crowded":
@@ -267,19 +290,19 @@ class Connection(HttpToolsProtocol):
         waiting = self._waits_for()
         if waiting is not self.waiting:
             self.waiting = waiting
-            if waiting is not Waiting.NOTHING:
+            if waiting is not NOTHING:
                 self.all.waits(self)
 
     def _waits_for(self) -> Waiting:
         if self._told:
-            return Waiting.END
+            return END
         if self.flow.write_paused:
-            return Waiting.READER
+            return READER
         if self._in_body:
-            return Waiting.BODY if self._under_way() else Waiting.END
+            return BODY if self._under_way() else END
         if self._under_way():
-            return Waiting.NOTHING
-        return Waiting.HEAD if self._in_head or not self.answered else Waiting.NEXT
+            return NOTHING
+        return HEAD if self._in_head or not self.answered else NEXT
 
     def _refuse(self, status: HTTPStatus, words: str, reason: str) -> None:
         if self._deaf or self.transport.is_closing():
@@ -314,7 +337,7 @@ class Connection(HttpToolsProtocol):
 
     def _abort(self, reason: str) -> None:
         self.all.ended(reason)
-        self._deaf, self.waiting = True, Waiting.NOTHING
+        self._deaf, self.waiting = True, NOTHING
         self._let_go(bodies=True, unread=True)
         self.transport.abort()
 
