@@ -33,7 +33,7 @@ def create_app(settings: Settings, serving: Serving | None = None) -> Litestar:
     guards = key_guard(settings.keys())
     app = Litestar(
         route_handlers=[
-            ASGIRoute("/classify", guards=guards, copy_scope=False)(routes.classify),
+            ASGIRoute("/classify", guards=guards, copy_scope=False, service=service)(routes.classify),
             post("/classify/batch", status_code=HTTP_200_OK, guards=guards)(routes.classify_batch),
             get("/model", guards=guards)(routes.model),
             get("/livez")(routes.livez),
@@ -53,7 +53,7 @@ def create_app(settings: Settings, serving: Serving | None = None) -> Litestar:
         lifespan=[lambda _: service.running()],
         on_shutdown=[access.flush],
         cors_config=_cors(settings.origins()),
-        state=State({"settings": settings, "service": service}),
+        state=State({"settings": settings}),
         logging_config=None,
         openapi_config=None,
     )

@@ -57,9 +57,10 @@ class LoopHistogram(Collector):
 
     def observe(self, labels: Labels, value: float) -> None:
         """Count a value into the first bucket whose bound it does not exceed."""
-        if labels not in self._counts:
-            self._begin(labels)
-        self._counts[labels][bisect_left(self._bounds, value)] += 1
+        counts = self._counts.get(labels)
+        if counts is None:
+            counts = self._begin(labels)
+        counts[bisect_left(self._bounds, value)] += 1
         self._sums[labels] += value
 
     def collect(self) -> Iterator[Metric]:
@@ -76,6 +77,7 @@ class LoopHistogram(Collector):
             family.add_sample(f"{self._name}_created", named, self._since[labels])
         yield family
 
-    def _begin(self, labels: Labels) -> None:
+    def _begin(self, labels: Labels) -> list[int]:
         self._counts[labels], self._sums[labels] = [0] * (len(self._bounds) + 1), 0.0
         self._since[labels] = time.time()
+        return self._counts[labels]

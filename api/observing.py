@@ -81,7 +81,9 @@ def observed(app: ASGIApp, *, routes: frozenset[str], metrics: Metrics, access: 
             under_way -= 1
             seconds = time.perf_counter() - start
             client = scope.get("client")
-            route = _route(scope, path, routes)
+            route = scope.get("path_template")  # unless the router found the method wrong
+            if route not in routes:
+                route = _route(path, routes)
             if method not in _METHODS:
                 method = _OTHER
             metrics.answered(method, route, status, seconds)
@@ -112,15 +114,14 @@ class _Names:
 
     def __call__(self, scope: Scope) -> tuple[bytes, str | None, str | None]:
         """The request's id, and the trace and the span (the client's) of which it is a part."""
-        given, trace, traces = b"", b"", 0
-        for name, value in scope["headers"]:
-            if name == b"x-request-id":
-                given = value
-            elif name == b"traceparent":
-                trace = value
-                traces += 1
-        request_id = given if given and _PLAIN_ID.fullmatch(given) else self._new()
-        found = _TRACE.fullmatch(trace) if traces == 1 else None
+        given = dict(scope["headers"])
+        request_id = given.get(b"x-request-id")
+        if request_id is None or not _PLAIN_ID.fullmatch(request_id):
+            request_id = self._new()
+        if b"traceparent" not in given or sum(name == b"traceparent" for name, _ in scope["headers"]) > 1:
+            return request_id, None, None
+        trace = given[b"traceparent"]
+        found = _TRACE.fullmatch(trace)
         if found is None or (found["later"] and trace.startswith(b"00")):
             return request_id, None, None
         return request_id, found["trace"].decode(), found["span"].decode()
@@ -132,10 +133,8 @@ class _Names:
         return self._digits[begin : self._used]
 
 
-def _route(scope: Scope, path: str, routes: frozenset[str]) -> str:
-    # One of the service's own, so that no client makes up a label. The router knows it, unless it found the method
-    # wrong; it takes /livez/ and //livez for /livez, and so does this.
-    route = scope.get("path_template") or path
-    if route not in routes:
-        route = "/" + "/".join(part for part in path.split("/") if part)
+def _route(path: str, routes: frozenset[str]) -> str:
+    # One of the service's own, so that no client makes up a label. The router takes /livez/ and //livez for /livez,
+    # and so does this.
+    route = "/" + "/".join(part for part in path.split("/") if part)
     return route if route in routes else _OTHER

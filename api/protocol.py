@@ -14,6 +14,7 @@ import msgspec
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from api.connections import BODY, END, HEAD, NEXT, NOTHING, READER, Connections, Waiting
+from api.cycle import Cycle
 from api.schemas import Problem
 
 MOST_PIPELINED = 32
@@ -200,6 +201,7 @@ class Connection(HttpToolsProtocol):
         return HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, words, "head_size"
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        cycle.__class__ = Cycle  # uvicorn names its own where it makes one
         self._running = cycle
         super()._start_asgi_task(cycle, app)
 

@@ -46,8 +46,8 @@ class Service:
 
     @classmethod
     def of(cls, scope: HTTPScope) -> "Service":
-        """That of the application that a request came to."""
-        return cast("Service", scope["litestar_app"].state["service"])
+        """The one that a plain ASGI route was declared with."""
+        return cast("Service", scope["route_handler"].opt["service"])
 
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[None]:
