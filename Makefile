@@ -135,10 +135,12 @@ compose-restore: ## put such a file in place of what the three volumes hold, and
 bench: $(INSTALLED) ## measure training beside the predecessor's way (SNAPSHOT=path-or-url for other data)
 	@python benchmarks/training.py
 
+BENCH_API = $(if $(BEFORE),--before $(BEFORE)) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SECONDS),--seconds $(SECONDS))
+
 .PHONY: bench-api
-bench-api: $(INSTALLED) ## measure the API beside its limit and the predecessor's way
+bench-api: $(INSTALLED) ## measure the API beside its limit, FastAPI and the predecessor's way (BEFORE=commit ROUNDS=3 SECONDS=3)
 	@command -v wrk >/dev/null || { echo "Installing wrk ..."; apt-get install -y -qq wrk >/dev/null; }
-	python benchmarks/serving.py
+	python -m benchmarks.serving $(BENCH_API)
 
 .PHONY: format
 format: $(INSTALLED) ## put the code into the one format
@@ -154,4 +156,4 @@ lock: $(INSTALLED) ## choose the newest allowed dependencies and write them to r
 
 .PHONY: clean
 clean: ## remove everything that was made here, models and history included
-	rm -rf var .venv .venvs .pytest_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf var .venv .venvs .bench .pytest_cache .ruff_cache .hypothesis *.egg-info
