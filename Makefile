@@ -138,7 +138,7 @@ bench: $(INSTALLED) ## measure training beside the predecessor's way (SNAPSHOT=p
 BENCH_API = $(if $(BEFORE),--before $(BEFORE)) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SECONDS),--seconds $(SECONDS))
 
 .PHONY: bench-api
-bench-api: $(INSTALLED) ## measure the API beside its limit, FastAPI and the predecessor's way (BEFORE=commit ROUNDS=3 SECONDS=3)
+bench-api: $(INSTALLED) ## measure the API beside its limit, FastAPI and the predecessor's way (BEFORE=commit for that one too)
 	@command -v wrk >/dev/null || { echo "Installing wrk ..."; apt-get install -y -qq wrk >/dev/null; }
 	python -m benchmarks.serving $(BENCH_API)
 

@@ -3,7 +3,7 @@
     python benchmarks/refusing.py
 
 Bodies are read, answered and encoded as the service does it, in one process, without HTTP. Nothing is asserted. The
-model is a registry's champion (MODEL_REGISTRY), as in benchmarks/serving.py.
+model is a registry's champion (MODEL_REGISTRY), as in benchmarks/serving.
 """
 
 import json

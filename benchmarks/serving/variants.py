@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import uvicorn
+from litestar.types import ASGIApp, Receive, Scope, Send
 from numpy.typing import NDArray
-from uvicorn._types import ASGI3Application, ASGIReceiveCallable, ASGISendCallable, Scope
 
 import api.app
 from api.__main__ import main
@@ -30,14 +30,14 @@ from model_registry.listing import FEATURES
 Rows = NDArray[np.float32]
 
 
-def constant(answer: bytes) -> ASGI3Application:
+def constant(answer: bytes) -> ASGIApp:
     """An application that reads each request's body and answers always the same."""
     headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(answer))]
 
-    async def app(_: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+    async def app(_: Scope, receive: Receive, send: Send) -> None:
         while (await receive()).get("more_body"):
             pass
-        await send({"type": "http.response.start", "status": 200, "headers": headers, "trailers": False})
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": answer, "more_body": False})
 
     return app
