@@ -43,7 +43,8 @@ BEARABLE = 0.8
 
 def main() -> None:
     """Measure all servers on the champion of the registry."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.serving", description=__doc__.partition("\n")[0])
+    what = (__doc__ or "").partition("\n")[0]
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.serving", description=what)
     parser.add_argument("--before", metavar="COMMIT", help="also measure the service of this commit")
     parser.add_argument("--seconds", type=int, default=3, help="of each measurement (default 3)")
     parser.add_argument("--rounds", type=int, default=3, help="how often each is taken (default 3)")

@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -115,7 +115,7 @@ def free_port() -> int:
 
 
 @contextmanager
-def started(row: str, port: int, how: Command, log: Path) -> Iterator[Server]:
+def started(row: str, port: int, how: Command, log: Path) -> Generator[Server]:
     """A server on its own core, ready, until the context ends."""
     # Defaults, whatever the caller's shell has set.
     settings = {name.upper() for name in Settings.__struct_fields__} | {"PYTHONPATH", "VIRTUAL_ENV"}
