@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 from sklearn.base import clone
-from sklearn.ensemble import RandomForestClassifier, VotingClassifier
+from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier, VotingClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
 
 from mle_assets.models.candidates import CANDIDATES, Candidate
@@ -53,6 +54,79 @@ def test_a_forest_is_exported_equal_on_the_very_thresholds_it_splits_at() -> Non
     at_thresholds = np.repeat(thresholds[:400, np.newaxis], len(FEATURES), axis=1)
     fitted = make_pipeline(forest)
     assert parity(fitted, export(fitted), at_thresholds).proven
+
+
+def boosted(**parameters: Any) -> HistGradientBoostingClassifier:
+    """Boosted trees, fitted; few rounds."""
+    return HistGradientBoostingClassifier(max_iter=8, random_state=0, **parameters).fit(X_TRAIN, Y_TRAIN)
+
+
+def trees(exported: bytes) -> list[dict[str, Any]]:
+    """The attributes of a model's tree ensembles."""
+    return [
+        {attribute.name: onnx.helper.get_attribute_value(attribute) for attribute in node.attribute}
+        for node in onnx.load_from_string(exported).graph.node
+        if node.op_type == "TreeEnsembleRegressor"
+    ]
+
+
+def test_boosted_trees_are_exported_equal_at_the_very_thresholds_they_split_at_and_beside_them() -> None:
+    fitted = make_pipeline(boosted())
+    exported = export(fitted)
+    thresholds = np.concatenate([ensemble["nodes_values"] for ensemble in trees(exported)]).astype(np.float32)
+    near = np.abs(
+        np.unique(np.concatenate([np.nextafter(thresholds, np.float32(to)) for to in (-9, 9)] + [thresholds]))
+    )
+    for shift in range(3):
+        columns = [np.roll(near, shift * column) for column in range(len(FEATURES))]
+        assert parity(fitted, exported, np.stack(columns, axis=1)).proven
+
+
+def test_of_two_children_that_which_more_of_the_training_listings_went_to_comes_next_in_memory() -> None:
+    both = np.hstack([X_TRAIN, -X_TRAIN])
+    asked = []
+    for ensemble in trees(export(make_pipeline(boosted()))):
+        for root in np.flatnonzero(np.array(ensemble["nodes_nodeids"]) == 0):
+            assert ensemble["nodes_modes"][root] == b"BRANCH_LEQ"
+            feature = ensemble["nodes_featureids"][root]
+            true = both[:, feature] <= np.float32(ensemble["nodes_values"][root])
+            assert true.sum() <= (~true).sum()
+            asked.append(feature)
+    assert len(asked) == 4 * 8
+    assert min(asked) < len(FEATURES) <= max(asked), "each way round is tried"
+
+
+def test_boosted_trees_that_never_split_are_exported_equal() -> None:
+    fitted = make_pipeline(boosted(min_samples_leaf=1_000))
+    assert parity(fitted, export(fitted), X_NEW).proven
+
+
+def test_boosted_trees_inside_another_estimator_are_exported_equal() -> None:
+    voting = VotingClassifier([("one", boosted()), ("other", boosted())], voting="soft", flatten_transform=False)
+    fitted = make_pipeline(voting.fit(X_TRAIN, Y_TRAIN))
+    assert parity(fitted, export(fitted), X_NEW).proven
+
+
+@pytest.mark.parametrize(
+    ("parameters", "y"),
+    [({"categorical_features": [0]}, Y_TRAIN), ({}, np.minimum(Y_TRAIN, 1))],
+    ids=["categories", "two"],
+)
+def test_boosted_trees_of_two_categories_or_that_take_categories_are_refused(
+    parameters: dict[str, Any], y: NDArray[np.int64]
+) -> None:
+    fitted = HistGradientBoostingClassifier(max_iter=2, **parameters).fit(X_TRAIN, y)
+    with pytest.raises(CannotExport, match="three categories or more, and for numeric features"):
+        export(make_pipeline(fitted))
+
+
+@pytest.mark.parametrize("candidate", CANDIDATES[:5], ids=lambda candidate: candidate.name)
+def test_an_exported_model_answers_with_probabilities_and_nothing_else(candidate: Candidate) -> None:
+    graph = onnx.load_from_string(export(clone(candidate.pipeline()).fit(X_TRAIN, Y_TRAIN))).graph
+    assert [output.name for output in graph.output] == ["probabilities"]
+    used = {"probabilities", *(name for node in graph.node for name in node.input)}
+    assert all(used.intersection(node.output) for node in graph.node)
+    assert {constant.name for constant in graph.initializer} <= used
 
 
 _EXPORTED = """
