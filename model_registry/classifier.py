@@ -72,10 +72,15 @@ class Classifier:
             raise ModelRefused(f"ONNX Runtime {ort.__version__} cannot open the model: {error}") from error
         _check_ends(session)
         self._run = session.run
+        # Given none, each call makes its own and copies its inputs' names: a seventh of the time of one row.
+        self._run_options = ort.RunOptions()
 
     def probabilities(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The probabilities of Low, Mid, High, Lux for each feature row: (n, 11) float32 to (n, 4) float32."""
-        return cast("NDArray[np.float32]", self._run(["probabilities"], {"features": rows})[0])
+        """The probabilities of Low, Mid, High, Lux for each feature row: (n, 11) float32 to (n, 4) float32.
+
+        May be called from several threads at a time.
+        """
+        return cast("NDArray[np.float32]", self._run(["probabilities"], {"features": rows}, self._run_options)[0])
 
     def classify(self, listing: Listing) -> PriceCategory:
         """The most probable category of a listing; of equally probable ones the cheaper."""

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import msgspec
@@ -12,7 +13,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from model_registry.classifier import Classifier, ModelRefused, open_version
-from model_registry.listing import CATEGORIES, encode
+from model_registry.listing import CATEGORIES, FEATURES, encode
 from model_registry.manifest import Manifest, read_manifest, write_manifest
 from model_registry.store import Registry
 from tests.making import listing, model, publish
@@ -40,6 +41,19 @@ def test_a_classifier_answers_with_the_most_probable_category() -> None:
     assert (probabilities.shape, probabilities.dtype) == ((1, 4), np.float32)
     assert probabilities.sum() == pytest.approx(1, abs=1e-6)
     assert classifier.classify(listing()) == CATEGORIES[probabilities[0].argmax()]
+
+
+def test_a_classifier_answers_several_threads_at_a_time_as_it_answers_one() -> None:
+    classifier = Classifier(model(0))
+    rows = np.random.default_rng(0).integers(0, 5, (5_000, len(FEATURES))).astype(np.float32)
+    alone = classifier.probabilities(rows)
+
+    def answered(size: int) -> bool:
+        parts = [classifier.probabilities(rows[start : start + size]) for start in range(0, len(rows), size)]
+        return bool(np.array_equal(np.concatenate(parts), alone))
+
+    with ThreadPoolExecutor(4) as threads:
+        assert all(threads.map(answered, [1, 7, 64, 5_000] * 4))
 
 
 def test_a_published_version_is_opened(version: Path) -> None:
