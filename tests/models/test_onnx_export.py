@@ -18,7 +18,8 @@ from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassif
 from sklearn.pipeline import Pipeline, make_pipeline
 
 from mle_assets.models.candidates import CANDIDATES, Candidate
-from mle_assets.models.onnx_export import CannotExport, Parity, export, parity, round_down
+from mle_assets.models.onnx_export import Parity, export, parity
+from mle_assets.models.onnx_trees import CannotExport, round_down
 from model_registry.classifier import Classifier
 from model_registry.listing import FEATURES
 
