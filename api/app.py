@@ -13,7 +13,8 @@ from api import pages, routes
 from api.access import KEY_HEADER, key_guard
 from api.asgi import ASGIRoute
 from api.errors import answer_http_exception, answer_invalid, answer_unexpected
-from api.logs import AccessLog, NoAccessLog
+from api.journal import Journal
+from api.logs import AccessLog
 from api.metrics import Metrics
 from api.observing import REQUEST_ID, observed
 from api.openapi import MODEL_HEADERS
@@ -29,7 +30,7 @@ def create_app(settings: Settings, serving: Serving | None = None) -> Litestar:
     serving = serving or Serving(Registry(Path(settings.model_registry)), Metrics())
     metrics = serving.metrics
     service = Service(serving, settings)
-    access = AccessLog() if settings.access_log else NoAccessLog()
+    journal = Journal(metrics, AccessLog() if settings.access_log else None)
     guards = key_guard(settings.keys())
     app = Litestar(
         route_handlers=[
@@ -51,7 +52,7 @@ def create_app(settings: Settings, serving: Serving | None = None) -> Litestar:
             Exception: answer_unexpected,
         },
         lifespan=[lambda _: service.running()],
-        on_shutdown=[access.flush],
+        on_shutdown=[journal.flush],
         cors_config=_cors(settings.origins()),
         state=State({"settings": settings}),
         logging_config=None,
@@ -61,7 +62,7 @@ def create_app(settings: Settings, serving: Serving | None = None) -> Litestar:
         app.asgi_handler,
         routes=frozenset(route.path_format for route in app.routes),
         metrics=metrics,
-        access=access,
+        journal=journal,
     )
     return app
 

@@ -33,7 +33,10 @@ async def answer_other_method(scope: HTTPScope, send: Send) -> None:
     """For a route that takes POST, answer OPTIONS with that; raises 405 for any other method."""
     if scope["method"] != "OPTIONS":
         raise MethodNotAllowedException(headers={"Allow": "POST, OPTIONS"})
-    await send_answer(send, b"", ((b"allow", b"OPTIONS, POST"),), status=HTTP_204_NO_CONTENT)
+    await send(
+        {"type": "http.response.start", "status": HTTP_204_NO_CONTENT, "headers": [(b"allow", b"OPTIONS, POST")]}
+    )
+    await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
 def flag(scope: HTTPScope, name: str) -> bool:
@@ -51,11 +54,6 @@ def flag(scope: HTTPScope, name: str) -> bool:
 
 async def send_json(send: Send, content: bytes, headers: Headers) -> None:
     """Send an answer that is JSON already."""
-    length = (b"content-length", b"%d" % len(content))
-    await send_answer(send, content, (*headers, (b"content-type", b"application/json"), length))
-
-
-async def send_answer(send: Send, content: bytes, headers: Headers, status: int = HTTP_200_OK) -> None:
-    """Send a whole answer."""
-    await send({"type": "http.response.start", "status": status, "headers": headers})
+    headers = (*headers, (b"content-type", b"application/json"), (b"content-length", b"%d" % len(content)))
+    await send({"type": "http.response.start", "status": HTTP_200_OK, "headers": headers})
     await send({"type": "http.response.body", "body": content, "more_body": False})

@@ -1,16 +1,11 @@
 """Structured logs: one JSON object a line, on standard output; never a listing's contents."""
 
-import asyncio
 import logging
 import sys
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
-
-FLUSH_SECONDS = 0.2
-FLUSH_LINES = 64
-"""So many are encoded without keeping anybody waiting who notices."""
 
 _encoder = msgspec.json.Encoder()
 
@@ -55,55 +50,13 @@ class AccessLine(msgspec.Struct):
     logger: str = "api.access"
 
 
-class Access(Protocol):
-    """Takes the line of a request."""
-
-    def __call__(self, line: AccessLine) -> None:
-        """Write it, or do not."""
-        ...
-
-    def flush(self) -> None:
-        """Have written what was taken."""
-        ...
-
-
 class AccessLog:
-    """Writes request lines straight to standard output: a logging record costs more than an inference.
+    """Writes request lines straight to standard output: a logging record costs more than an inference."""
 
-    Lines are encoded and go out together: FLUSH_LINES of them, those of FLUSH_SECONDS, and the last ones by `flush`.
-    """
-
-    def __init__(self) -> None:
-        """Wait for the first line."""
-        self._lines: list[AccessLine] = []
-        self._timer: asyncio.TimerHandle | None = None
-
-    def __call__(self, line: AccessLine) -> None:
-        """Write the line, soon."""
-        self._lines.append(line)
-        if len(self._lines) >= FLUSH_LINES:
-            self._write()
-        if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(FLUSH_SECONDS, self.flush)
+    def write(self, lines: list[AccessLine]) -> None:
+        """Write lines; they leave this process with `flush` or when there are many."""
+        sys.stdout.buffer.write(_encoder.encode_lines(lines))
 
     def flush(self) -> None:
-        """Write the lines that wait, and have them leave this process."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        self._write()
+        """Have what was written leave this process."""
         sys.stdout.buffer.flush()
-
-    def _write(self) -> None:
-        sys.stdout.buffer.write(_encoder.encode_lines(self._lines))
-        self._lines.clear()
-
-
-class NoAccessLog:
-    """Writes nothing."""
-
-    def __call__(self, line: AccessLine) -> None:
-        """Do not write the line."""
-
-    def flush(self) -> None:
-        """There is nothing to write."""

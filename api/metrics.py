@@ -1,5 +1,7 @@
 """What Prometheus is told. One process serves, and replicas are scraped one by one, so no figure is shared."""
 
+from collections.abc import Callable
+
 from prometheus_client import (
     CollectorRegistry,
     Counter,
@@ -23,6 +25,8 @@ class Metrics:
 
     def __init__(self) -> None:
         """Start every figure at zero."""
+        self.before_page: Callable[[], None] = lambda: None
+        """Called before the figures are told: for who counts some later."""
         self._registry = to = CollectorRegistry()
         ProcessCollector(registry=to)
         PlatformCollector(registry=to)
@@ -100,4 +104,5 @@ class Metrics:
 
     def page(self) -> bytes:
         """All figures in Prometheus' text format."""
+        self.before_page()
         return generate_latest(self._registry)

@@ -23,16 +23,17 @@ class Microbatch:
         """Wait for the first listing."""
         self._metrics = metrics
         self._turn: dict[Champion, list[Asked]] = {}
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     def answer(self, champion: Champion, listing: Listing, *, probabilities: bool) -> asyncio.Future[Answer]:
         """What that champion answers, at the end of this turn.
 
         Whoever gives the future up, or whose listing makes the model fail, harms no other.
         """
-        loop = asyncio.get_running_loop()
         if not self._turn:
-            loop.call_soon(self._end_turn)
-        future: asyncio.Future[Answer] = loop.create_future()
+            self._loop = asyncio.get_running_loop()
+            self._loop.call_soon(self._end_turn)
+        future = asyncio.Future[Answer](loop=self._loop)
         self._turn.setdefault(champion, []).append((listing, probabilities, future))
         return future
 

@@ -3,20 +3,14 @@
 import os
 import re
 import time
-from datetime import UTC, datetime
 
-from litestar.status_codes import HTTP_200_OK
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.head import allowing_head, answer_head
-from api.logs import Access, AccessLine
+from api.journal import Answered, Journal
 from api.metrics import Metrics
 
 REQUEST_ID = "X-Request-Id"
-HEALTH = frozenset({"/livez", "/readyz", "/healthz"})
-"""Asked several times a second by a gateway and an engine: what is as it should be is no line in the log."""
-LONGEST = 200
-"""How much of what a client chose is in its log line."""
 _PLAIN_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 # https://www.w3.org/TR/trace-context/#traceparent-header: nothing may follow in version 00, and ff is none.
 _TRACE = re.compile(
@@ -24,16 +18,16 @@ _TRACE = re.compile(
 )
 _METHODS = frozenset({"GET", "POST", "HEAD", "OPTIONS", "PUT", "PATCH", "DELETE"})
 _OTHER = "other"
-_ID_DIGITS = 32
-_LOOKED_AT = frozenset({b"x-model-version", b"content-type", b"cache-control", b"etag"})
+_ID_BYTES = 16
 _NOSNIFF = (b"x-content-type-options", b"nosniff")
 _VARIES = (b"vary", b"Accept-Encoding")
+_MOMENTARY = (b"application/json", b"text/plain")
 _NO_STORE = (b"cache-control", b"no-store")
 
 
-def observed(app: ASGIApp, *, routes: frozenset[str], metrics: Metrics, access: Access) -> ASGIApp:
+def observed(app: ASGIApp, *, routes: frozenset[str], metrics: Metrics, journal: Journal) -> ASGIApp:
     """The app with every answer counted, logged and named."""
-    under_way, names = 0, _Names()
+    under_way, ids = 0, list[bytes]()
     metrics.under_way.set_function(lambda: under_way)
 
     async def handle(scope: Scope, receive: Receive, send: Send) -> None:
@@ -42,7 +36,12 @@ def observed(app: ASGIApp, *, routes: frozenset[str], metrics: Metrics, access: 
             await app(scope, receive, send)
             return
         start = time.perf_counter()
-        request_id, trace_id, span_id = names(scope)
+        given: dict[bytes, bytes] = dict(scope["headers"])
+        request_id = given.get(b"x-request-id")
+        if request_id is None or not _PLAIN_ID.fullmatch(request_id):
+            if not ids:
+                ids.extend(_new_ids())
+            request_id = ids.pop()
         status, version = 500, None
         path, method = scope["path"], scope["method"]
 
@@ -50,23 +49,15 @@ def observed(app: ASGIApp, *, routes: frozenset[str], metrics: Metrics, access: 
             nonlocal status, version
             if message["type"] == "http.response.start":
                 status = message["status"]
+                told = dict(message["headers"])
+                version = told.get(b"x-model-version")
                 headers = [*message["headers"], (b"x-request-id", request_id), _NOSNIFF]
-                kept = False
-                for name, value in message["headers"]:
-                    if name not in _LOOKED_AT:
-                        continue
-                    if name == b"x-model-version":
-                        version = value
-                    elif name == b"content-type":
-                        # JSON and figures are true for a moment; a page is as long as the service runs.
-                        kept = kept or not value.startswith((b"application/json", b"text/plain"))
-                    elif name == b"cache-control":
-                        kept = True
-                    else:
-                        # What has an ETag comes in two encodings. Said here, for Litestar's CORS puts its Vary in
-                        # place of any other.
-                        headers.append(_VARIES)
-                if not kept:
+                if b"etag" in told:
+                    # What has one comes in two encodings. Said here, for Litestar's CORS puts its Vary in place of any
+                    # other.
+                    headers.append(_VARIES)
+                # JSON and figures are true for a moment; a page is as long as the service runs.
+                if b"cache-control" not in told and told.get(b"content-type", b"text/plain").startswith(_MOMENTARY):
                     headers.append(_NO_STORE)
                 message["headers"] = allowing_head(headers) if status == 405 or method == "OPTIONS" else headers
             await send(message)
@@ -79,58 +70,41 @@ def observed(app: ASGIApp, *, routes: frozenset[str], metrics: Metrics, access: 
                 await app(scope, receive, send_named)
         finally:
             under_way -= 1
-            seconds = time.perf_counter() - start
-            client = scope.get("client")
             route = scope.get("path_template")  # unless the router found the method wrong
             if route not in routes:
                 route = _route(path, routes)
-            if method not in _METHODS:
-                method = _OTHER
-            metrics.answered(method, route, status, seconds)
-            if route not in HEALTH or status != HTTP_200_OK:
-                access(
-                    AccessLine(
-                        datetime.now(UTC),
-                        method,
-                        path[:LONGEST],
-                        status,
-                        int(1_000_000 * seconds) / 1_000,
-                        request_id.decode(),
-                        trace_id,
-                        span_id,
-                        client[0][:LONGEST] if client else None,
-                        version.decode() if version else None,
-                    )
-                )
+            trace = None
+            if b"traceparent" in given:
+                trace = _trace(given[b"traceparent"], scope)
+            answered = Answered(
+                time=time.time(),
+                seconds=time.perf_counter() - start,
+                method=method if method in _METHODS else _OTHER,
+                route=route,
+                path=path,
+                status=status,
+                request_id=request_id,
+                trace=trace,
+                client=scope.get("client"),
+                version=version,
+            )
+            journal.add(answered)
 
     return handle
 
 
-class _Names:
-    """Names requests; the random digits of those that bring no name are asked for in blocks."""
+def _new_ids() -> list[bytes]:
+    # Many at once: each call of the system costs more than the rest of naming a request.
+    digits = os.urandom(256 * _ID_BYTES).hex().encode()
+    return [digits[begin : begin + 2 * _ID_BYTES] for begin in range(0, len(digits), 2 * _ID_BYTES)]
 
-    def __init__(self) -> None:
-        self._digits, self._used = b"", 0
 
-    def __call__(self, scope: Scope) -> tuple[bytes, str | None, str | None]:
-        """The request's id, and the trace and the span (the client's) of which it is a part."""
-        given = dict(scope["headers"])
-        request_id = given.get(b"x-request-id")
-        if request_id is None or not _PLAIN_ID.fullmatch(request_id):
-            request_id = self._new()
-        if b"traceparent" not in given or sum(name == b"traceparent" for name, _ in scope["headers"]) > 1:
-            return request_id, None, None
-        trace = given[b"traceparent"]
-        found = _TRACE.fullmatch(trace)
-        if found is None or (found["later"] and trace.startswith(b"00")):
-            return request_id, None, None
-        return request_id, found["trace"].decode(), found["span"].decode()
-
-    def _new(self) -> bytes:
-        begin, self._used = self._used, self._used + _ID_DIGITS
-        if self._used > len(self._digits):
-            self._digits, begin, self._used = os.urandom(4_096).hex().encode(), 0, _ID_DIGITS
-        return self._digits[begin : self._used]
+def _trace(given: bytes, scope: Scope) -> tuple[str, str] | None:
+    # The ids of the trace and the span (the client's) of which the request is a part, where it names just one.
+    found = _TRACE.fullmatch(given) if sum(name == b"traceparent" for name, _ in scope["headers"]) == 1 else None
+    if found is None or (found["later"] and given.startswith(b"00")):
+        return None
+    return found["trace"].decode(), found["span"].decode()
 
 
 def _route(path: str, routes: frozenset[str]) -> str:

@@ -1,0 +1,91 @@
+"""What was answered, counted and logged some dozens at a time: done one by one, it would cost each answer more."""
+
+import asyncio
+from datetime import UTC, datetime
+
+import msgspec
+from litestar.status_codes import HTTP_200_OK
+
+from api.logs import AccessLine, AccessLog
+from api.metrics import Metrics
+
+FLUSH_SECONDS = 0.2
+FLUSH_ANSWERS = 64
+"""So many are written without keeping anybody waiting who notices."""
+HEALTH = frozenset({"/livez", "/readyz", "/healthz"})
+"""Asked several times a second by a gateway and an engine: what is as it should be is no line in the log."""
+LONGEST = 200
+"""How much of what a client chose is in its log line."""
+
+
+class Answered(msgspec.Struct, gc=False):
+    """One answer, as it was given."""
+
+    time: float
+    """Of its end, in seconds since 1970."""
+    seconds: float
+    method: str
+    route: str
+    path: str
+    status: int
+    request_id: bytes
+    trace: tuple[str, str] | None
+    """The ids of the client's trace and span."""
+    client: tuple[str, int] | None
+    version: bytes | None
+    """That of the model that answered."""
+
+
+class Journal:
+    """Takes answers one by one; counts and logs them together.
+
+    FLUSH_ANSWERS of them, those of FLUSH_SECONDS, all of them before `/metrics` tells its figures, and the last ones
+    by `flush`.
+    """
+
+    def __init__(self, metrics: Metrics, access: AccessLog | None) -> None:
+        """Write to these; where there is no access log, only count."""
+        self._metrics, self._access = metrics, access
+        self._answers: list[Answered] = []
+        self._timer: asyncio.TimerHandle | None = None
+        metrics.before_page = self._settle
+
+    def add(self, answered: Answered) -> None:
+        """Count and log it, soon."""
+        self._answers.append(answered)
+        if len(self._answers) >= FLUSH_ANSWERS:
+            self._settle()
+        elif self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(FLUSH_SECONDS, self.flush)
+
+    def flush(self) -> None:
+        """Count and log what waits, and have it leave this process."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._settle()
+        if self._access:
+            self._access.flush()
+
+    def _settle(self) -> None:
+        answers, self._answers = self._answers, []
+        for one in answers:
+            self._metrics.answered(one.method, one.route, one.status, one.seconds)
+        if self._access:
+            self._access.write([_line(one) for one in answers if one.route not in HEALTH or one.status != HTTP_200_OK])
+
+
+def _line(answered: Answered) -> AccessLine:
+    trace, client, version = answered.trace, answered.client, answered.version
+    return AccessLine(
+        time=datetime.fromtimestamp(answered.time, UTC),
+        method=answered.method,
+        path=answered.path[:LONGEST],
+        status=answered.status,
+        milliseconds=int(1_000_000 * answered.seconds) / 1_000,
+        request_id=answered.request_id.decode(),
+        trace_id=trace[0] if trace else None,
+        span_id=trace[1] if trace else None,
+        client=client[0][:LONGEST] if client else None,
+        model_version=version.decode() if version else None,
+    )
