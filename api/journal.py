@@ -16,6 +16,7 @@ HEALTH = frozenset({"/livez", "/readyz", "/healthz"})
 """Asked several times a second by a gateway and an engine: what is as it should be is no line in the log."""
 LONGEST = 200
 """How much of what a client chose is in its log line."""
+_NO_TRACE = (None, None)
 
 
 class Answered(msgspec.Struct, gc=False):
@@ -76,16 +77,17 @@ class Journal:
 
 
 def _line(answered: Answered) -> AccessLine:
-    trace, client, version = answered.trace, answered.client, answered.version
+    trace, client, version = answered.trace or _NO_TRACE, answered.client, answered.version
+    # By their places, which takes half the time.
     return AccessLine(
-        time=datetime.fromtimestamp(answered.time, UTC),
-        method=answered.method,
-        path=answered.path[:LONGEST],
-        status=answered.status,
-        milliseconds=int(1_000_000 * answered.seconds) / 1_000,
-        request_id=answered.request_id.decode(),
-        trace_id=trace[0] if trace else None,
-        span_id=trace[1] if trace else None,
-        client=client[0][:LONGEST] if client else None,
-        model_version=version.decode() if version else None,
+        datetime.fromtimestamp(answered.time, UTC),
+        answered.method,
+        answered.path[:LONGEST],
+        answered.status,
+        int(1_000_000 * answered.seconds) / 1_000,
+        answered.request_id.decode(),
+        trace[0],
+        trace[1],
+        client[0][:LONGEST] if client else None,
+        version.decode() if version else None,
     )

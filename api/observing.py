@@ -77,16 +77,16 @@ def observed(app: ASGIApp, *, routes: frozenset[str], metrics: Metrics, journal:
             if b"traceparent" in given:
                 trace = _trace(given[b"traceparent"], scope)
             answered = Answered(
-                time=time.time(),
-                seconds=time.perf_counter() - start,
-                method=method if method in _METHODS else _OTHER,
-                route=route,
-                path=path,
-                status=status,
-                request_id=request_id,
-                trace=trace,
-                client=scope.get("client"),
-                version=version,
+                time.time(),
+                time.perf_counter() - start,
+                method if method in _METHODS else _OTHER,
+                route,
+                path,
+                status,
+                request_id,
+                trace,
+                scope.get("client"),
+                version,
             )
             journal.add(answered)
 
