@@ -4,6 +4,7 @@ from datetime import UTC, date, datetime
 
 import msgspec
 import numpy as np
+from hypothesis import strategies as st
 from sklearn.pipeline import make_pipeline
 from sklearn.tree import DecisionTreeClassifier
 
@@ -17,6 +18,24 @@ from model_registry.store import Registry
 
 PROMOTE = Decision(promote=True, reason="Better.", numbers={"mean_difference": -0.1})
 KEEP = Decision(promote=False, reason="Not better.", numbers={"mean_difference": 0.1})
+
+
+LISTINGS = st.builds(
+    Listing,
+    id=st.integers(0, 2**63 - 1),
+    accommodates=st.integers(1, 100),
+    room_type=st.sampled_from(RoomType),
+    beds=st.integers(0, 100),
+    bedrooms=st.integers(0, 100),
+    bathrooms=st.integers(0, 200).map(lambda halves: halves / 2),
+    neighbourhood=st.sampled_from(Neighbourhood),
+    tv=st.booleans(),
+    elevator=st.booleans(),
+    internet=st.booleans(),
+    latitude=st.floats(-90, 90),
+    longitude=st.floats(-180, 180),
+)
+"""Any listing that a client may send."""
 
 
 def listing(**changes: object) -> Listing:

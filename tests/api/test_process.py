@@ -88,7 +88,8 @@ def test_promotions_and_rollbacks_cut_no_request_and_mix_no_answer(
     expected = {version: [registry.open(version).classifier.classify(row) for row in rows] for version in versions}
     assert expected[versions[0]] != expected[versions[1]], "the two models answer alike"
     bodies = [{**EXAMPLE, "id": n, "accommodates": 1 + n, "beds": n} for n in range(16)]
-    done, failures, answered = threading.Event(), list[str](), [0] * 16
+    batch = json.dumps([body for body in bodies for _ in range(40)]).encode()
+    done, failures, answered = threading.Event(), list[str](), [0] * 18
 
     def ask(n: int) -> None:
         with httpx.Client(base_url=server.client.base_url, timeout=20) as client:
@@ -99,9 +100,19 @@ def test_promotions_and_rollbacks_cut_no_request_and_mix_no_answer(
                 if answer.status_code != 200 or answer.json()["price_category"] != expected[version][n]:
                     failures.append(f"{version}: {answer.status_code} {answer.text}")
 
+    def ask_batches(n: int) -> None:
+        with httpx.Client(base_url=server.client.base_url, timeout=20) as client:
+            while not done.is_set():
+                answer = client.post("/classify/batch", content=batch, headers={"Content-Type": "application/json"})
+                answered[n] += 1
+                version = answer.headers.get("X-Model-Version", "none")
+                told = [one["price_category"] for one in answer.json()] if answer.status_code == 200 else []
+                if told != [category for category in expected.get(version, []) for _ in range(40)]:
+                    failures.append(f"batch, {version}: {answer.status_code} {answer.text[:300]}")
+
     stale: list[float] = []
-    with ThreadPoolExecutor(16) as pool:
-        asking = [pool.submit(ask, n) for n in range(16)]
+    with ThreadPoolExecutor(18) as pool:
+        asking = [pool.submit(ask, n) for n in range(16)] + [pool.submit(ask_batches, n) for n in (16, 17)]
         try:
             for swap in range(swaps):
                 target = versions[(swap + 1) % 2]

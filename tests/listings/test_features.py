@@ -6,23 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mle_assets.listings.features import feature_matrix, to_listing
-from model_registry.listing import FEATURES, Listing, Neighbourhood, RoomType, encode
-
-LISTINGS = st.builds(
-    Listing,
-    id=st.integers(0, 2**63 - 1),
-    accommodates=st.integers(1, 100),
-    room_type=st.sampled_from(RoomType),
-    beds=st.integers(0, 100),
-    bedrooms=st.integers(0, 100),
-    bathrooms=st.integers(0, 200).map(lambda halves: halves / 2),
-    neighbourhood=st.sampled_from(Neighbourhood),
-    tv=st.booleans(),
-    elevator=st.booleans(),
-    internet=st.booleans(),
-    latitude=st.floats(-90, 90),
-    longitude=st.floats(-180, 180),
-)
+from model_registry.listing import FEATURES, Listing, encode
+from tests.making import LISTINGS
 
 
 def table(listings: list[Listing]) -> pd.DataFrame:
