@@ -1,4 +1,4 @@
-"""Kill a writer at every line it runs: `python crash_writer.py OPERATION FOLDER`.
+"""Kill a writer at every line it runs, or at each n-th: `python crash_writer.py OPERATION FOLDER N`.
 
 For each n, a copy of a registry is written to by a forked process that sends itself SIGKILL at the n-th line
 of the registry's code. Then a reader looks, and the next writer does the same operation to its end. Prints
@@ -98,7 +98,7 @@ def losses_after(operation: Callable[[Registry], str], registry: Registry, befor
     return lost
 
 
-def main(name: str, folder: Path) -> None:
+def main(name: str, folder: Path, step: int) -> None:
     operation = OPERATIONS[name]
     base = Registry(folder / "base")
     before = [promote(base, number) for number in (0, 1)][-1]
@@ -114,12 +114,13 @@ def main(name: str, folder: Path) -> None:
         registry = Registry(folder / "copy", patience=5)
         shutil.rmtree(registry.folder, ignore_errors=True)
         shutil.copytree(base.folder, registry.folder)
-        if not die_at(kills + 1, operation, registry):
+        line = 1 + kills * step
+        if not die_at(line, operation, registry):
             break
         kills += 1
-        lost.extend(f"line {kills}: {loss}" for loss in losses_after(operation, registry, before, final.version))
+        lost.extend(f"line {line}: {loss}" for loss in losses_after(operation, registry, before, final.version))
     print(json.dumps({"operation": name, "kills": kills, "losses": lost}))  # noqa: T201 (its answer)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]))
+    main(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]))

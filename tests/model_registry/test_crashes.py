@@ -27,14 +27,15 @@ def publish(registry: Registry, seed: int) -> str:
 
 
 @pytest.mark.parametrize(("operation", "least"), [("publish", 60), ("promote", 120), ("rollback", 80), ("prune", 60)])
-def test_a_writer_killed_at_any_line_loses_nothing(operation: str, least: int, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "tests.model_registry.crash_writer", operation, str(tmp_path)]
+@pytest.mark.parametrize("step", [pytest.param(1, marks=pytest.mark.slow), 7])
+def test_a_writer_killed_at_any_line_loses_nothing(operation: str, least: int, step: int, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "tests.model_registry.crash_writer", operation, str(tmp_path), str(step)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     seen = json.loads(done.stdout)
     print(f"{operation}: {seen['kills']} kills, {len(seen['losses'])} losses")  # noqa: T201 (pytest -s shows it)
     assert seen["losses"] == []
-    assert seen["kills"] >= least
+    assert seen["kills"] >= least // step
 
 
 @pytest.mark.parametrize("seconds", [1.5, pytest.param(10, marks=pytest.mark.slow)])

@@ -142,7 +142,7 @@ for candidate in CANDIDATES[:5]:
 
 
 def test_the_same_fit_is_exported_to_the_same_bytes_whatever_the_order_of_sets() -> None:
-    # The order of a set of strings hangs on PYTHONHASHSEED, which each process draws; these three differ in it.
+    # The order of a set of strings hangs on PYTHONHASHSEED, which each process draws; these two differ in it.
     told = {
         subprocess.run(
             [sys.executable, "-c", _EXPORTED],
@@ -151,7 +151,7 @@ def test_the_same_fit_is_exported_to_the_same_bytes_whatever_the_order_of_sets()
             text=True,
             check=True,
         ).stdout
-        for seed in ("0", "1", "10")
+        for seed in ("0", "1")
     }
     assert len(told) == 1
 
