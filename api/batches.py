@@ -4,6 +4,7 @@ One call of msgspec or of NumPy holds the interpreter until it returns: parts of
 loop have its turn every millisecond.
 """
 
+import os
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ INLINE_BYTES = 8_192
 """A body up to this size (some thirty listings) is answered where it arrives: a thread would cost more than it."""
 PART = 256
 """How many listings are answered and encoded at once."""
-THREADS = 2
+MOST_THREADS = 2
 """While one's model call runs, which needs no interpreter, the other reads; more would wait for each other."""
 
 _encode = msgspec.json.Encoder().encode
@@ -35,7 +36,8 @@ class AnsweredBatch:
 
 def executor() -> ThreadPoolExecutor:
     """The threads that answer batches, and nothing else: no batch waits for other work, and none waits for a batch."""
-    return ThreadPoolExecutor(THREADS, thread_name_prefix="batch")
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return ThreadPoolExecutor(min(cores, MOST_THREADS), thread_name_prefix="batch")
 
 
 def answer_batch(champion: Champion, body: bytes, *, probabilities: bool, partial: bool) -> AnsweredBatch:

@@ -9,7 +9,10 @@ from msgspec import Meta
 from model_registry.listing import PriceCategory
 
 
-class Probabilities(msgspec.Struct, frozen=True, rename={"low": "Low", "mid": "Mid", "high": "High", "lux": "Lux"}):
+# As many as listings, and like them without cycles to search for (gc=False).
+class Probabilities(
+    msgspec.Struct, frozen=True, gc=False, rename={"low": "Low", "mid": "Mid", "high": "High", "lux": "Lux"}
+):
     """How probable each price category is; together they are one."""
 
     low: Annotated[float, Meta(description="That a night costs up to 90 dollars.")]
@@ -18,7 +21,7 @@ class Probabilities(msgspec.Struct, frozen=True, rename={"low": "Low", "mid": "M
     lux: Annotated[float, Meta(description="That a night costs more than 400 dollars.")]
 
 
-class Answer(msgspec.Struct, frozen=True, omit_defaults=True):
+class Answer(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """The price category of the listing with that id, and the probabilities where they were asked for."""
 
     id: Annotated[int, Meta(description="The id that the listing was sent with.")]

@@ -58,7 +58,8 @@ FEATURES = (
 """The columns of every model's input, in order."""
 
 
-class Listing(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+# No part of a listing can lead back to it: ten thousand of them need not be searched for cycles, again and again.
+class Listing(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, gc=False):
     """One listing to be priced: every field required, none other taken, every number bounded."""
 
     id: Annotated[int, Meta(ge=0, le=2**63 - 1, description="Its number at Airbnb; the answer carries it.")]
