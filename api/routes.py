@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from functools import partial as bound
 from typing import cast
@@ -40,7 +41,7 @@ class Service:
         self.answering = ConcurrencyLimit(settings.concurrency_limit, self.metrics)
         # The gateway sends a replica at most two fifths of its limit in large requests.
         self.answering_large = ConcurrencyLimit((settings.concurrency_limit + 1) // 2, self.metrics)
-        self.executor = executor()
+        self.executor: ThreadPoolExecutor | None = None
         self.metrics.being_answered.set_function(lambda: self.answering.taken)
         self.metrics.concurrency_limit.set(settings.concurrency_limit)
 
@@ -52,6 +53,7 @@ class Service:
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[None]:
         """Follow the registry and answer batches as long as the context is open."""
+        self.executor = executor()
         try:
             async with self.serving.following():
                 yield

@@ -133,6 +133,40 @@ def test_promotions_and_rollbacks_cut_no_request_and_mix_no_answer(
     assert min(answered) > 0
 
 
+@pytest.mark.slow
+def test_large_batches_hold_up_neither_the_follower_nor_others(server: Server, registry: Registry) -> None:
+    versions = [answering(server.client), publish(registry, 1)]
+    rows = json.dumps([{**EXAMPLE, "id": n} for n in range(10_000)]).encode()
+    done, statuses, waited = threading.Event(), list[int](), list[float]()
+
+    def post() -> None:
+        with httpx.Client(base_url=server.client.base_url, timeout=60) as client:
+            while not done.is_set():
+                answer = client.post("/classify/batch", content=rows, headers={"Content-Type": "application/json"})
+                statuses.append(answer.status_code)
+
+    with ThreadPoolExecutor(8) as pool:
+        posting = [pool.submit(post) for _ in range(8)]
+        try:
+            until(lambda: len(statuses) > 8)
+            registry.promote(versions[1], PROMOTE, run_id=None, actor="test")
+            promotion = time.monotonic()
+            until(lambda: answering(server.client) == versions[1])
+            followed = time.monotonic() - promotion
+            for _ in range(200):
+                start = time.monotonic()
+                assert server.client.post("/classify", json=EXAMPLE).status_code == 200
+                waited.append(time.monotonic() - start)
+        finally:
+            done.set()
+        for one in posting:
+            one.result()
+    slowest = 1000 * sorted(waited)[int(0.99 * len(waited))]
+    print(f"followed after {followed:.2f} s; 99 % of single answers within {slowest:.0f} ms")  # noqa: T201
+    assert set(statuses) == {200}
+    assert followed <= 2
+
+
 def raw(port: int, head: bytes, body: bytes = b"", wait: float = 10) -> bytes:
     """What the server answers to some bytes before it closes or the time is over."""
     with socket.create_connection(("127.0.0.1", port), timeout=wait) as connection:
@@ -176,9 +210,13 @@ def test_what_is_no_http_closes_the_connection_and_harms_nobody(garbage: bytes, 
     assert answering(server.client)
 
 
-def test_past_the_limit_requests_are_turned_away_in_words_and_health_is_not(registry: Registry, tmp_path: Path) -> None:
+# Of two requests at once one may be a large batch.
+@pytest.mark.parametrize("limit", ["1", "2"])
+def test_past_the_limit_requests_are_turned_away_in_words_and_health_is_not(
+    limit: str, registry: Registry, tmp_path: Path
+) -> None:
     promoted(registry, 0)
-    with serving(registry.folder, tmp_path / "api.log", CONCURRENCY_LIMIT="1") as server:
+    with serving(registry.folder, tmp_path / "api.log", CONCURRENCY_LIMIT=limit) as server:
         rows, refused = json.dumps([EXAMPLE] * 10_000).encode(), list[httpx.Response]()
 
         def ask() -> None:
