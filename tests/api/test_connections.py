@@ -200,6 +200,7 @@ def test_an_offer_of_another_protocol_is_answered_in_this_one(parts: tuple[bytes
     [
         (b"GET /livez HTTP/1.1\r\n\r\n", 400),
         (b"GET /livez HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n", 400),
+        (WHOLE.replace(b"/classify", b"/classify?probabilities=\xff"), 400),
         (b"GET /livez HTTP/1.0\r\n\r\n", 200),
         (b"GET /livez HTTP/2.0\r\nHost: x\r\n\r\n", 505),
         (HEAD + b"Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", 501),
