@@ -34,16 +34,16 @@ class Cycle(RequestResponseCycle):
 
     async def send(self, message: Any) -> None:
         """Send a part of the answer."""
-        if message["type"] == "http.response.start":
-            head = self._ordinary(message)
-            if head is not None:
-                self._head, self.response_started, self.waiting_for_100_continue = head, True, False
-                return
-        elif self._head is not None:
+        if self._head is not None and message["type"] == "http.response.body":
             if self.flow.write_paused and not self.disconnected:
                 await self.flow.drain()
-            message = self._with_head(self._head, message)
-            self._head = None
+            if self._sent_whole(self._head, message):
+                return
+        elif message["type"] == "http.response.start":
+            self._head = self._ordinary(message)
+            if self._head is not None:
+                self.response_started, self.waiting_for_100_continue = True, False
+                return
         await super().send(message)
 
     def _ordinary(self, message: Any) -> bytes | None:
@@ -65,12 +65,20 @@ class Cycle(RequestResponseCycle):
         parts.append(b"\r\n" if self.keep_alive else b"connection: close\r\n\r\n")
         return b"".join(parts)
 
-    def _with_head(self, head: bytes, message: Any) -> Any:
-        # Writes the head, and the body with it if that is all of it; returns what is left to be sent.
+    def _sent_whole(self, head: bytes, message: Any) -> bool:
+        # Writes the head, and the body with it if that is all of it; whether nothing is left for uvicorn.
+        self._head = None
+        if self.disconnected:
+            return True
         body = message.get("body", b"")
-        if len(body) != self.expected_content_length or self.disconnected or self.scope["method"] == "HEAD":
+        if len(body) != self.expected_content_length or message.get("more_body") or self.scope["method"] == "HEAD":
             self.transport.write(head)
-            return message
+            return False
         self.transport.write(head + body)
         self.expected_content_length = 0
-        return {**message, "body": b""}
+        self.response_complete = True
+        self.message_event.set()
+        if not self.keep_alive:
+            self.transport.close()
+        self.on_response()
+        return True
