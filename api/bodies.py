@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Coroutine, Generator
 from types import coroutine
-from typing import Any
+from typing import Any, cast
 
 from litestar import MediaType
 from litestar.exceptions import HTTPException
@@ -13,7 +13,7 @@ from litestar.status_codes import (
     HTTP_413_REQUEST_ENTITY_TOO_LARGE,
     HTTP_415_UNSUPPORTED_MEDIA_TYPE,
 )
-from litestar.types import HTTPScope, Receive
+from litestar.types import HTTPReceiveMessage, HTTPScope, Receive
 
 from api.faults import cut
 
@@ -37,15 +37,19 @@ async def json_body(scope: HTTPScope, receive: Receive, *, limit: int, seconds: 
     announced = headers.get(b"content-length", b"0")
     if announced.isdigit() and int(announced) > limit:
         raise _too_large(limit)
-    reading = _whole(receive, limit)
+    receiving = cast("Coroutine[Any, Any, HTTPReceiveMessage]", receive())
+    message: HTTPReceiveMessage | None = None
+    waits_for = None
     try:
-        waits_for = reading.send(None)
+        waits_for = receiving.send(None)
     except StopIteration as there:
-        return there.value
+        message = cast("HTTPReceiveMessage", there.value)
+        if message["type"] == "http.request" and not message["more_body"] and len(message["body"]) <= limit:
+            return message["body"]
     # Most bodies come with their heads. Only for the others there is a deadline: one costs as much as an answer.
     try:
         async with asyncio.timeout(seconds):
-            return await _go_on(reading, waits_for)
+            return await _whole(message or await _go_on(receiving, waits_for), receive, limit)
     except TimeoutError:
         raise HTTPException(
             detail=f"The body did not arrive within {seconds:g} s.", status_code=HTTP_408_REQUEST_TIMEOUT
@@ -53,7 +57,7 @@ async def json_body(scope: HTTPScope, receive: Receive, *, limit: int, seconds: 
 
 
 @coroutine
-def _go_on(begun: Coroutine[Any, Any, bytes], waits_for: Any) -> Generator[Any, Any, bytes]:
+def _go_on(begun: Coroutine[Any, Any, HTTPReceiveMessage], waits_for: Any) -> Generator[Any, Any, HTTPReceiveMessage]:
     # The rest of a coroutine that was begun by hand, and the future at which it stopped.
     try:
         yield waits_for
@@ -63,18 +67,18 @@ def _go_on(begun: Coroutine[Any, Any, bytes], waits_for: Any) -> Generator[Any, 
     return (yield from begun)  # type: ignore[misc]
 
 
-async def _whole(receive: Receive, limit: int) -> bytes:
-    parts, size, more = list[bytes](), 0, True
-    while more:
-        message = await receive()
+async def _whole(message: HTTPReceiveMessage, receive: Receive, limit: int) -> bytes:
+    parts, size = list[bytes](), 0
+    while True:
         if message["type"] != "http.request":
             raise HTTPException(detail="The peer left before its body was there.", status_code=HTTP_400_BAD_REQUEST)
-        more = message["more_body"]
         parts.append(message["body"])
         size += len(message["body"])
         if size > limit:
             raise _too_large(limit)
-    return parts[0] if len(parts) == 1 else b"".join(parts)
+        if not message["more_body"]:
+            return parts[0] if len(parts) == 1 else b"".join(parts)
+        message = cast("HTTPReceiveMessage", await receive())
 
 
 def _must_be_json(content_type: str) -> None:

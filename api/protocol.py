@@ -207,15 +207,17 @@ class Connection(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         """Hold a part of the body until the request is answered."""
-        self._framing = max(0, self._framing - _FRAMING * len(body))
+        size = len(body)
+        if self._framing:
+            self._framing = max(0, self._framing - _FRAMING * size)
         if self._skipped or self._deaf:
             return
         super().on_body(body)
         if not self.cycle.response_complete:
-            self._body_bytes += len(body)
-            if self.waiting is BODY and len(body) >= PROGRESS_BYTES:
+            self._body_bytes += size
+            if self.waiting is BODY and size >= PROGRESS_BYTES:
                 self.all.progresses(self)
-            self.all.hold(self, len(body))
+            self.all.hold(self, size)
 
     def on_message_complete(self) -> None:
         """Have the whole request."""
