@@ -78,6 +78,14 @@ def sockets(process: int) -> int:
     return sum(target.startswith("socket:") for target in targets)
 
 
+def ready(client: httpx.Client) -> bool:
+    """Whether it says so; asked once more where the client's idle connection had to go for the sake of another one."""
+    try:
+        return client.get("/readyz").status_code == 200
+    except httpx.TransportError:
+        return client.get("/readyz").status_code == 200
+
+
 class Others:
     """Well-behaved clients, asking all the time: some keep a connection, some come anew each time."""
 
@@ -154,7 +162,7 @@ def test_others_are_served_memory_is_bounded_nothing_stays_open_and_it_ends_in_t
         end = time.monotonic() + SECONDS
         while time.monotonic() < end:
             most = max(most, megabytes(process))
-            assert server.client.get("/readyz").status_code == 200
+            assert ready(server.client)
             time.sleep(0.1)
     slowest = sorted(others.seconds)[int(0.99 * len(others.seconds))]
     print(  # noqa: T201 (the purpose of `make test-hostile`)
