@@ -5,7 +5,7 @@ from typing import Any
 
 from litestar.connection import ASGIConnection
 from litestar.exceptions import NotAuthorizedException
-from litestar.handlers import ASGIRouteHandler, BaseRouteHandler
+from litestar.handlers import BaseRouteHandler
 from litestar.types import Guard
 
 KEY_HEADER = "X-API-Key"
@@ -19,9 +19,7 @@ def key_guard(keys: tuple[str, ...]) -> list[Guard]:
         return []
     known = [key.encode() for key in keys]
 
-    def require_key(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
-        if isinstance(handler, ASGIRouteHandler) and connection.scope.get("method") != "POST":
-            return  # answered by its method alone, as a route of Litestar's own is before it asks for a key
+    def require_key(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
         given = connection.headers.get(KEY_HEADER, "").strip()
         authorization = connection.headers.get("Authorization", "")
         if not given and authorization.lower().startswith(_BEARER):

@@ -43,8 +43,6 @@ _INTEGERS = frozenset({"id", "accommodates", "beds", "bedrooms"})
 
 _AT_ONCE = 500_000
 """Bytes of a batch, some two thousand listings, that are decoded in one go: that takes three milliseconds."""
-_PART = 500
-"""How many listings of a larger one are."""
 
 # The whole of a list is decoded before its length is looked at, and five million zeros take 400 MB. A full batch has
 # twelve commas for each listing.
@@ -95,7 +93,8 @@ def read_listing(body: bytes) -> Listing:
 
 def read_batch(body: bytes) -> list[Listing]:
     """The listings in a body, in order; raises Invalid with what is wrong with every one of them."""
-    good = _all_good(body)
+    # Decoding them in one go holds the interpreter; row by row takes hardly longer.
+    good = _good(body) if len(body) <= _AT_ONCE else None
     if good is not None:
         return good
     listings, faults = list[Listing](), Faults([])
@@ -131,20 +130,6 @@ def read_rows(body: bytes) -> list[Listing | Invalid]:
         listed += len(faults.listed)
         read.append(Invalid(faults))
     return read
-
-
-def _all_good(body: bytes) -> list[Listing] | None:
-    # The listings of a body in which nothing is wrong. To decode them in one go holds the interpreter: beyond some
-    # bytes it is done in parts, which takes a little longer.
-    if len(body) <= _AT_ONCE:
-        return _good(body)
-    rows, listings = _parted(body), list[Listing]()
-    for start in range(0, len(rows), _PART):
-        good = _good(b"[%b]" % b",".join(rows[start : start + _PART]))
-        if good is None:
-            return None
-        listings += good
-    return listings
 
 
 def _good(body: bytes) -> list[Listing] | None:
