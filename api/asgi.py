@@ -14,15 +14,17 @@ Headers = tuple[tuple[bytes, bytes], ...]
 
 
 class ASGIRoute(ASGIRouteHandler):
-    """A route that is plain ASGI, its exception handlers looked up once.
-
-    Litestar says that it does so by itself, and looks them up with each request.
-    """
+    """A route that is plain ASGI and takes POST."""
 
     def on_registration(self, app: Litestar) -> None:
-        """Look them up."""
+        """Look up what answers its exceptions: Litestar says that it does so once, and does it with each request."""
         super().on_registration(app)
         self._exception_handlers = super().resolve_exception_handlers()
+
+    async def authorize_connection(self, connection: ASGIConnection[Any, Any, Any, Any]) -> None:
+        """Ask the guards about a POST; other methods are refused or told of before, as on Litestar's own routes."""
+        if connection.scope.get("method") == "POST":
+            await super().authorize_connection(connection)
 
     def resolve_exception_handlers(self) -> ExceptionHandlersMap:
         """What answers the exceptions that the handler raises."""
