@@ -5,7 +5,6 @@ import os
 import signal
 import sys
 from contextlib import suppress
-from math import ceil
 from pathlib import Path
 
 import uvicorn
@@ -45,7 +44,6 @@ def main() -> None:
         access_log=False,
         server_header=False,
         forwarded_allow_ips=settings.forwarded_allow_ips,
-        timeout_keep_alive=ceil(settings.idle_seconds),
         timeout_graceful_shutdown=settings.grace_seconds,
     )
     with suppress(KeyboardInterrupt):  # an end that was asked for, too
