@@ -17,6 +17,9 @@ from litestar.types import HTTPReceiveMessage, HTTPScope, Receive
 
 from api.faults import cut
 
+LAST_LOOK_SECONDS = 0.05
+"""What an overdue body gets on top: where the process itself was held up, the body lies in the socket, not yet read."""
+
 _JSON = MediaType.JSON.encode()
 
 
@@ -47,9 +50,14 @@ async def json_body(scope: HTTPScope, receive: Receive, *, limit: int, seconds: 
         if message["type"] == "http.request" and not message["more_body"] and len(message["body"]) <= limit:
             return message["body"]
     # Most bodies come with their heads. Only for the others there is a deadline: one costs as much as an answer.
+    loop = asyncio.get_running_loop()
     try:
-        async with asyncio.timeout(seconds):
-            return await _whole(message or await _go_on(receiving, waits_for), receive, limit)
+        async with asyncio.timeout(None) as timeout:
+            overdue = loop.call_later(seconds, lambda: timeout.reschedule(loop.time() + LAST_LOOK_SECONDS))
+            try:
+                return await _whole(message or await _go_on(receiving, waits_for), receive, limit)
+            finally:
+                overdue.cancel()
     except TimeoutError:
         raise HTTPException(
             detail=f"The body did not arrive within {seconds:g} s.", status_code=HTTP_408_REQUEST_TIMEOUT

@@ -4,6 +4,7 @@ import itertools
 import json
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -155,6 +156,28 @@ def test_a_connection_is_kept_for_the_next_request_and_closed_when_none_comes(se
             assert statuses(answer(connection)) == [200]
             time.sleep(0.1)
         assert connection.recv(65_536) == b""
+
+
+@pytest.mark.parametrize(
+    ("before", "meanwhile"),
+    [(WHOLE[:40], WHOLE[40:]), (WHOLE[:-10], WHOLE[-10:]), (WHOLE[: -len(BODY)], BODY), (WHOLE, WHOLE)],
+    ids=["half a head", "half a body", "a head", "a request that was answered"],
+)
+def test_time_in_which_the_service_itself_was_held_up_counts_against_no_peer(
+    before: bytes, meanwhile: bytes, server: Server
+) -> None:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
+        connection.sendall(before)
+        if before == WHOLE:
+            assert statuses(answer(connection)) == [200]
+        time.sleep(0.1)
+        server.process.send_signal(signal.SIGSTOP)
+        try:
+            connection.sendall(meanwhile)
+            time.sleep(2)
+        finally:
+            server.process.send_signal(signal.SIGCONT)
+        assert statuses(answer(connection)) == [200]
 
 
 def test_what_comes_after_an_early_answer_is_thrown_away_for_a_while_only(server: Server) -> None:
