@@ -11,7 +11,7 @@ from litestar.status_codes import HTTP_200_OK
 
 from api import pages, routes
 from api.access import KEY_HEADER, key_guard
-from api.asgi import ASGIRoute
+from api.asgi import ASGIRoute, found_once
 from api.errors import answer_http_exception, answer_invalid, answer_unexpected
 from api.journal import Journal
 from api.logs import AccessLog
@@ -59,7 +59,7 @@ def create_app(settings: Settings, serving: Serving | None = None) -> Litestar:
         openapi_config=None,
     )
     app.asgi_handler = observed(
-        app.asgi_handler,
+        found_once(app, "/classify", "POST"),
         routes=frozenset(route.path_format for route in app.routes),
         metrics=metrics,
         journal=journal,

@@ -1,14 +1,17 @@
 """What Litestar does for its own handlers, for a route that is plain ASGI: methods, query parameters, the answer."""
 
+from functools import lru_cache
 from typing import Any
 
 import msgspec
 from litestar import Litestar
+from litestar._asgi.utils import is_valid_host, wrap_in_exception_handler
 from litestar.connection import ASGIConnection
 from litestar.exceptions import MethodNotAllowedException, ValidationException
 from litestar.handlers import ASGIRouteHandler
 from litestar.status_codes import HTTP_200_OK, HTTP_204_NO_CONTENT
-from litestar.types import ExceptionHandlersMap, HTTPScope, Send
+from litestar.types import ASGIApp, ExceptionHandlersMap, HTTPScope, Receive, Scope, Send
+from litestar.utils.scope.state import ScopeState
 
 Headers = tuple[tuple[bytes, bytes], ...]
 
@@ -29,6 +32,43 @@ class ASGIRoute(ASGIRouteHandler):
     def resolve_exception_handlers(self) -> ExceptionHandlersMap:
         """What answers the exceptions that the handler raises."""
         return self._exception_handlers
+
+
+def found_once(app: Litestar, path: str, method: str) -> ASGIApp:
+    """The app with what its router finds for one path and method found beforehand; all else goes its usual way.
+
+    The router looks at a path part by part each time, and what answers exceptions stands around it and around every
+    message. Here that is called when there is an exception.
+    """
+    usual: ASGIApp = app.asgi_handler
+    if app.cors_config is not None:
+        return usual  # which answers by itself around the router
+    route, handler, _, parameters, template = app.asgi_router.handle_routing(path=path, method=method)
+    exception_handlers, valid = handler.resolve_exception_handlers(), lru_cache(64)(is_valid_host)
+
+    async def handle(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"] != path or scope["method"] != method or scope.get("root_path"):
+            await usual(scope, receive, send)
+            return
+        host = next((value for name, value in scope["headers"] if name == b"host"), None)
+        if host is not None and not valid(host):
+            await usual(scope, receive, send)
+            return
+        scope["path_params"], scope["path_template"], scope["route_handler"] = parameters, template, handler
+        try:
+            await route(scope, receive, send)
+        except Exception as error:
+            ScopeState.from_scope(scope).exception_handlers = exception_handlers
+            await wrap_in_exception_handler(_raising(error))(scope, receive, send)
+
+    return handle
+
+
+def _raising(error: Exception) -> ASGIApp:
+    async def app(_scope: Scope, _receive: Receive, _send: Send) -> None:
+        raise error
+
+    return app
 
 
 async def answer_other_method(scope: HTTPScope, send: Send) -> None:

@@ -1,7 +1,7 @@
 """uvicorn's request and answer, with an ordinary answer written in one piece and its head made in less time.
 
 uvicorn writes head and body apart, which are two calls of the system and two packets; and it searches each header's
-name and value by itself for what may not stand there. Names are few and need that once, values are searched together.
+name and value by itself for what may not stand there. Most headers are those of the answer before, and need that once.
 """
 
 from typing import Any
@@ -24,6 +24,24 @@ class _Names(dict[bytes, bytes | None]):
 
 
 _names = _Names()
+
+_OF_ONE_ANSWER = frozenset({b"content-length", b"x-request-id"})
+_MOST_LINES = 256
+_lines: dict[tuple[bytes, bytes], bytes] = {}
+"""Headers that were found in order, as they are written: but for two, an answer has those of the one before it."""
+
+
+def _line(header: tuple[bytes, bytes]) -> bytes | None:
+    name, value = header
+    written = _names[name]
+    if written is None or len(value.translate(None, _CONTROLS)) != len(value):
+        return None
+    line = b"%b%b\r\n" % (written, value)
+    if name not in _OF_ONE_ANSWER:
+        if len(_lines) >= _MOST_LINES:  # the date is another one each second
+            _lines.clear()
+        _lines[header] = line
+    return line
 
 
 class Cycle(RequestResponseCycle):
@@ -49,17 +67,17 @@ class Cycle(RequestResponseCycle):
     def _ordinary(self, message: Any) -> bytes | None:
         if self.response_started or self.disconnected:
             return None
-        length, parts, values = None, [STATUS_LINE[message["status"]]], list[bytes]()
-        for name, value in (*self.default_headers, *message["headers"]):
-            written = _names[name]
-            if written is None:
-                return None
-            if name == b"content-length":
-                length = value
-            values.append(value)
-            parts += written, value, b"\r\n"
-        all_values = b"".join(values)
-        if length is None or len(all_values.translate(None, _CONTROLS)) != len(all_values):
+        length, parts = None, [STATUS_LINE[message["status"]]]
+        for header in (*self.default_headers, *message["headers"]):
+            line = _lines.get(header)
+            if line is None:
+                line = _line(header)
+                if line is None:
+                    return None
+                if header[0] == b"content-length":
+                    length = header[1]
+            parts.append(line)
+        if length is None:
             return None
         self.expected_content_length, self.chunked_encoding = int(length), False
         parts.append(b"\r\n" if self.keep_alive else b"connection: close\r\n\r\n")

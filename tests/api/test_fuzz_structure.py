@@ -177,7 +177,7 @@ def test_no_structure_is_a_fault_of_the_service(service: httpx.Client, content: 
 
 
 @pytest.mark.slow
-@settings(deadline=None, max_examples=10_000, suppress_health_check=SLOW)
+@settings(deadline=None, max_examples=4_000, suppress_health_check=SLOW)
 @given(content=bodies())
-def test_no_structure_among_ten_thousand_is_a_fault_of_the_service(service: httpx.Client, content: bytes) -> None:
+def test_no_structure_among_four_thousand_is_a_fault_of_the_service(service: httpx.Client, content: bytes) -> None:
     check(service, content)
