@@ -17,9 +17,10 @@ from model_registry.listing import EXAMPLE
 from model_registry.store import Registry
 
 ROOT = Path(__file__).parents[1]
-_RUN_LINE = re.compile(r"[\d-]{10} [\d:]{8} [\da-f]{8} (?P<text>.*)")
 LOGS = Path("var/demo")
 PROMOTION_SECONDS, START_SECONDS = 120, 30
+_RUN_LINE = re.compile(r"[\d-]{10} [\d:]{8} [\da-f]{8} (?P<text>.*)")
+_UNDER_WAY = re.compile(r".* … \d+ s")
 
 
 def main() -> None:
@@ -42,12 +43,17 @@ def main() -> None:
 
 
 def train() -> None:
-    """The training job from the dagster command line; its lines without what they all begin with."""
+    """The training job from the dagster command line; its lines without what they all begin with.
+
+    On a terminal, what is under way is told on the last line, which the next one takes the place of.
+    """
     command = ["dagster", "job", "execute", "-m", "mle_assets.definitions", "-j", "training"]
+    clear = "\r\x1b[2K" if sys.stdout.isatty() else ""
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
         for line in process.stderr or ():
             if told := _RUN_LINE.match(line):
-                print(f"   {told['text']}", flush=True)
+                passing = clear and _UNDER_WAY.fullmatch(told["text"])
+                print(f"{clear}   {told['text']}", end="" if passing else "\n", flush=True)
             else:
                 sys.stderr.write(line)
     if process.returncode:

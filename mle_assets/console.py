@@ -3,8 +3,9 @@
 import atexit
 import logging
 import multiprocessing
-import sys
+import time
 from datetime import datetime
+from functools import partial
 
 import dagster as dg
 from dagster._core.events import RunFailureReason
@@ -13,6 +14,9 @@ from dagster._core.log_manager import get_log_record_event, get_log_record_metad
 from dagster_shared.error import SerializableErrorInfo
 
 from mle_assets.failures import job_name, why
+from mle_assets.terminal import Terminal
+
+_terminal = Terminal()
 
 _SKIPPED = "Dependencies for step"
 """How Dagster begins its message about each step after a failed one: there are dozens, and all say the same."""
@@ -29,12 +33,15 @@ class RunLines(logging.Handler):
         """Write what the record tells, if anything."""
         event = get_log_record_event(record) if has_log_record_event(record) else None
         text = of_event(event) if event else of_message(record)
-        at = datetime.fromtimestamp(record.created)  # noqa: DTZ006 (the reader's own time)
-        stamp = f"{at:%Y-%m-%d %H:%M:%S} {(get_log_record_metadata(record)['run_id'] or '')[:8]}"
+        stamp = partial(_stamp, get_log_record_metadata(record)["run_id"] or "")
+        if event and event.event_type == dg.DagsterEventType.STEP_START:
+            _terminal.under_way(event.step_key or "", stamp)
+        elif event and (event.is_step_success or event.is_step_failure or event.is_job_event):
+            _terminal.nothing_under_way()
         if text:
-            _write(f"{stamp} {text}")
+            _terminal.line(stamp(record.created) + text)
         if event and event.is_job_failure:
-            write_last(why(event), stamp)
+            write_last(why(event), stamp(record.created))
         # Dagster hands the record on to its own console after this; below every level, that leaves it alone.
         record.levelno = logging.NOTSET
 
@@ -77,9 +84,10 @@ def _trace(error: SerializableErrorInfo | None) -> str:
     return f"\n{error.to_string()}" if error else ""
 
 
-def _write(text: str) -> None:
-    sys.stderr.write(f"{text}\n")
-    sys.stderr.flush()
+def _stamp(run_id: str, at: float | None = None) -> str:
+    # What each line begins with.
+    moment = datetime.fromtimestamp(time.time() if at is None else at)  # noqa: DTZ006 (the reader's own time)
+    return f"{moment:%Y-%m-%d %H:%M:%S} {run_id[:8]} "
 
 
 def write_last(reason: str, stamp: str) -> None:
@@ -87,6 +95,6 @@ def write_last(reason: str, stamp: str) -> None:
     # In a process that a code server started for the run, this is one line of its log. In one that a person started,
     # the reason must come after the words of `dagster job execute` itself, which are only that the run failed.
     if multiprocessing.parent_process():
-        _write(f"{stamp} {reason}")
+        _terminal.line(stamp + reason)
     else:
-        atexit.register(_write, reason)
+        atexit.register(_terminal.line, reason)

@@ -13,6 +13,7 @@ import pytest
 from dagster._core.instance import DagsterInstance
 
 from mle_assets.failures import failing_on, refusing, why
+from mle_assets.terminal import Terminal
 
 ROOT = Path(__file__).parents[1]
 # Dagster says of dagster.yaml's python_logs that they are new; mle_assets/definitions.py keeps that from the terminal.
@@ -80,6 +81,16 @@ def good() -> None:
     fine()
 
 
+@dg.op(ins={"after": dg.In(dg.Nothing)})
+def long() -> None:
+    time.sleep(0.8)
+
+
+@dg.job
+def long_job() -> None:
+    long(fine())
+
+
 @dg.job
 def refusing_job() -> None:
     never(refused(fine()))
@@ -131,6 +142,16 @@ def test_a_run_that_succeeds_tells_its_steps_and_their_own_words(
     assert (begin, word, end) == ("good begins", "fine: a word of a step's own", "good succeeded")
     assert re.fullmatch(r"fine +\d+\.\d s", step)
     assert last_words == []
+
+
+def test_a_step_that_says_nothing_for_a_while_is_told_to_be_under_way(
+    instance: DagsterInstance, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mle_assets.console._terminal", Terminal(quiet=0.2, redraw=0.02))
+    assert run(long_job, instance).success
+    lines = told(capsys)
+    assert (lines[0], lines[-1]) == ("long_job begins", "long_job succeeded")
+    assert any(re.fullmatch(r"long … [01] s", line) for line in lines), lines
 
 
 def test_a_foreseen_failure_ends_with_its_sentence_on_one_line_and_no_trace(
