@@ -18,10 +18,6 @@ export DAGSTER_CLI_ASSET_MATERIALIZE_MODULE_NAME := mle_assets.definitions
 # They say on each call that the `dg` command supersedes them; it is another package.
 export PYTHONWARNINGS := ignore:Function
 
-# One thread where OpenMP is used: several wait for each other in a loop, and beside other work a fit of two seconds
-# took minutes. On 200,000 listings one thread takes 0.9 s where two take 0.6.
-export OMP_NUM_THREADS ?= 1
-
 INSTALLED := $(VENV)/.installed
 
 .PHONY: help
@@ -133,7 +129,7 @@ compose-restore: ## put such a file in place of what the three volumes hold, and
 
 .PHONY: bench
 bench: $(INSTALLED) ## measure training beside the predecessor's way (SNAPSHOT=path-or-url for other data)
-	@python benchmarks/training.py
+	@python -m benchmarks.training
 
 BENCH_API = $(if $(BEFORE),--before $(BEFORE)) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SECONDS),--seconds $(SECONDS))
 
