@@ -1,5 +1,6 @@
 """The table of contents: every asset, check, job, sensor, schedule and resource, in the order of the flow."""
 
+import gc
 import os
 import warnings
 
@@ -14,14 +15,14 @@ from mle_assets.automation import (
     training,
     weekly_training,
 )
-from mle_assets.evaluation.evaluation import evaluation_asset
+from mle_assets.evaluation.evaluation import evaluations
 from mle_assets.evaluation.leaderboard import leader_beats_the_majority_class, leaderboard
 from mle_assets.listings.cleaning import enough_listings_are_kept, listings, listings_follow_their_schema
 from mle_assets.listings.plausibility import the_listings_are_plausible
 from mle_assets.listings.snapshot import raw_listings
 from mle_assets.listings.split import the_halves_can_be_used, train_and_test_listings
-from mle_assets.models.candidates import CANDIDATES, families
-from mle_assets.models.training import training_asset
+from mle_assets.models.training import models
+from mle_assets.models.validation import validation
 from mle_assets.release.champion import champion
 from mle_assets.release.observation import observe_champion, the_registry_agrees
 from mle_assets.resources import Settings, make_resources
@@ -35,8 +36,9 @@ def make_definitions(settings: Settings) -> dg.Definitions:
             raw_listings,
             listings,
             train_and_test_listings,
-            *(training_asset(family) for family in families()),
-            *(evaluation_asset(candidate) for candidate in CANDIDATES),
+            validation,
+            models,
+            evaluations,
             leaderboard,
             champion,
         ],
@@ -67,4 +69,7 @@ def defs() -> dg.Definitions:
     except BadSetting as error:
         # The one error that the `dagster` command shows as a sentence instead of a trace.
         raise click.ClickException(str(error)) from error
-    return make_definitions(settings)
+    definitions = make_definitions(settings)
+    # What is loaded by now stays: nobody need look through it for cycles again, hundreds of thousands of objects.
+    gc.freeze()
+    return definitions

@@ -6,7 +6,7 @@ from dagster import Field
 from dagster._config import ConfigType
 
 from mle_assets.definitions import defs, make_definitions
-from mle_assets.models.candidates import CANDIDATES
+from mle_assets.models.candidates import NAMES
 from mle_assets.resources import Settings
 from model_registry.settings import BadSetting, read_settings
 
@@ -30,9 +30,16 @@ def test_dagster_can_load_everything() -> None:
         ("train_listings", "listings", {"listings"}),
         ("test_listings", "listings", {"listings"}),
         ("models/hist_gradient_boosting", "models", {"train_listings"}),
-        ("models/simple_classifier_300", "models", {"train_listings"}),
-        ("evaluations/simple_classifier_300", "evaluation", {"models/simple_classifier_300", "test_listings"}),
-        ("leaderboard", "evaluation", {f"evaluations/{candidate.name}" for candidate in CANDIDATES}),
+        ("models/boosting_and_forest", "models", {"train_listings"}),
+        ("models/simple_classifier_300", "predecessor", {"train_listings"}),
+        ("validation", "models", {"train_listings"}),
+        ("evaluations/random_forest", "evaluation", {"models/random_forest", "validation", "test_listings"}),
+        (
+            "evaluations/simple_classifier_300",
+            "predecessor",
+            {"models/simple_classifier_300", "validation", "test_listings"},
+        ),
+        ("leaderboard", "evaluation", {"validation", *(f"evaluations/{name}" for name in NAMES)}),
         ("champion", "release", {"leaderboard", "train_listings", "test_listings"}),
     ],
 )
@@ -43,9 +50,8 @@ def test_an_asset_is_in_its_room_and_made_from_what_it_says(asset: str, group: s
 
 
 def test_every_candidate_has_a_model_and_an_evaluation() -> None:
-    names = {candidate.name for candidate in CANDIDATES}
     for folder in ("models", "evaluations"):
-        assert {k.path[1] for k in GRAPH.get_all_asset_keys() if k.path[0] == folder} == names
+        assert {k.path[1] for k in GRAPH.get_all_asset_keys() if k.path[0] == folder} == set(NAMES)
 
 
 def test_every_asset_says_what_it_is() -> None:

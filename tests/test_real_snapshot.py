@@ -36,8 +36,9 @@ def test_each_of_the_nine_forests_scores_as_the_predecessors_did(trees: int, new
 
 def test_the_leader_is_better_by_far(new_york: Pipeline) -> None:
     leading = Leaderboard.read(new_york.assets / "leaderboard").leading
-    assert leading.accuracy >= 0.69
-    assert leading.roc_auc >= 0.878
+    assert leading.accuracy >= 0.697
+    assert leading.roc_auc >= 0.884
+    assert leading.log_loss <= 0.712
 
 
 @pytest.mark.slow

@@ -8,7 +8,7 @@ import dagster as dg
 import pandas as pd
 import pytest
 
-from mle_assets.models.candidates import CANDIDATES
+from mle_assets.models.candidates import NAMES
 from tests.conftest import Pipeline
 from tests.making import PROMOTE, publish
 
@@ -137,8 +137,8 @@ def test_every_step_shows_its_figures(trained: Pipeline) -> None:
     assert funnel["in the snapshot"] == 4_000
     assert funnel["kept"] == 4_000 - sum(n for reason, n in funnel.items() if reason not in ("in the snapshot", "kept"))
     assert funnel["bedrooms missing"] > 300
-    for candidate in CANDIDATES:
-        figures = metadata("evaluations", candidate.name)
+    for name in NAMES:
+        figures = metadata("evaluations", name)
         assert {
             "accuracy",
             "balanced_accuracy",
@@ -150,7 +150,7 @@ def test_every_step_shows_its_figures(trained: Pipeline) -> None:
             "categories",
             "confusion",
         } <= set(figures)
-    assert metadata("leaderboard")["leader"] in {candidate.name for candidate in CANDIDATES}
+    assert metadata("leaderboard")["leader"] in NAMES
 
 
 def test_the_data_version_of_the_raw_listings_is_the_snapshots_sha256(trained: Pipeline) -> None:

@@ -1,5 +1,7 @@
 """Predictions in, figures out; knows nothing of models or of Dagster."""
 
+from typing import Any
+
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
@@ -8,16 +10,24 @@ from sklearn import metrics as sk
 from mle_assets.models.scoring import Probabilities, losses
 from model_registry.listing import CATEGORIES
 
+CALIBRATION_BINS = 10
 _CODES = list(range(len(CATEGORIES)))
 
 
 class OfCategory(msgspec.Struct, frozen=True):
-    """One category's figures: shares between 0 and 1; `support` counts its listings."""
+    """One category's figures: shares between 0 and 1; `support` counts its listings.
+
+    `calibration_error` is the expected calibration error of its probability, and `calibration_error_by_chance` what
+    probabilities that are exactly right would show on so many listings (see `calibration_error`).
+    """
 
     precision: float
     recall: float
     f1: float
     support: int
+    # An evaluation of an older version has neither.
+    calibration_error: float | None = None
+    calibration_error_by_chance: float | None = None
 
 
 class Metrics(msgspec.Struct, frozen=True):
@@ -69,11 +79,32 @@ def measure(probabilities: Probabilities, codes: NDArray[np.int64]) -> Metrics:
         roc_auc=float(sk.roc_auc_score(codes, exact, multi_class="ovr", labels=_CODES)),
         log_loss=float(losses(probabilities, codes).mean()),
         categories={
-            str(name): OfCategory(float(precision[code]), float(recall[code]), float(f1[code]), int(support[code]))
+            str(name): OfCategory(
+                float(precision[code]),
+                float(recall[code]),
+                float(f1[code]),
+                int(support[code]),
+                *calibration_error(probabilities[:, code], codes == code),
+            )
             for code, name in enumerate(CATEGORIES)
         },
         confusion=tuple(tuple(int(count) for count in row) for row in confusion),
     )
+
+
+def calibration_error(probabilities: NDArray[np.floating[Any]], true: NDArray[np.bool_]) -> tuple[float, float]:
+    """The expected calibration error of probabilities (n,), and what it would be by chance if they were exactly right.
+
+    The mean distance between what was said and what was so over bins of like probabilities, weighted by how many are in
+    them: Naeini et al., Obtaining well calibrated probabilities using Bayesian binning (2015), with ten bins, for each
+    category by itself. By chance, the sum of a bin's outcomes is about normal around the sum of its probabilities, with
+    variance p(1-p) each, and the mean distance of a normal variable is sqrt(2/pi) of its standard deviation.
+    """
+    said = probabilities.astype(np.float64)
+    bins = np.minimum((said * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
+    apart = np.abs(np.bincount(bins, said - true, minlength=CALIBRATION_BINS))
+    deviation = np.sqrt(np.bincount(bins, said * (1 - said), minlength=CALIBRATION_BINS).clip(0))
+    return float(apart.sum() / len(said)), float(np.sqrt(2 / np.pi) * deviation.sum() / len(said))
 
 
 def roc_curves(

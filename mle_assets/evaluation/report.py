@@ -7,7 +7,7 @@ import jinja2
 import msgspec
 
 from mle_assets.evaluation.metrics import Metrics
-from mle_assets.models.training import CrossValidation
+from mle_assets.models.validation import CrossValidation
 from model_registry.listing import CATEGORIES
 from model_registry.manifest import Snapshot
 

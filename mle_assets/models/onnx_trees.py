@@ -1,12 +1,17 @@
 """Forests and boosted trees as ONNX nodes: TreeEnsembleRegressor of ai.onnx.ml 3 (onnx/docs/Operators-ml.md)."""
 
 from copy import copy
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Self
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
 from sklearn.ensemble import RandomForestClassifier
+
+_KINDS = {"nodes_values": "floats", "target_weights": "floats", "nodes_modes": "strings"}
+"""Of the attributes that are not whole numbers."""
+_MODES = (b"BRANCH_LEQ", b"LEAF")
 
 
 class CannotExport(Exception):
@@ -27,39 +32,63 @@ def without_trees(forest: RandomForestClassifier) -> RandomForestClassifier:
     return empty
 
 
-def fill_forest(node: onnx.NodeProto, forest: RandomForestClassifier) -> None:
-    """Write the forest's trees into an empty TreeEnsembleRegressor."""
-    trees = [estimator.tree_ for estimator in forest.estimators_]
-    counts = [tree.node_count for tree in trees]
-    tree_ids = np.repeat(np.arange(len(trees)), counts)
-    node_ids = np.concatenate([np.arange(count) for count in counts])
-    left = np.concatenate([tree.children_left for tree in trees])
-    right = np.concatenate([tree.children_right for tree in trees])
-    leaf = left < 0
-    weights = np.concatenate([tree.value[:, 0, :] for tree in trees])[leaf]
-    weights = weights / weights.sum(axis=1, keepdims=True)
-    # Most leaves hold one category only: probabilities of zero are left out.
-    of_leaf, category = np.nonzero(weights)
-    _ints(node, "nodes_treeids", tree_ids)
-    _ints(node, "nodes_nodeids", node_ids)
-    _ints(node, "nodes_featureids", np.where(leaf, 0, np.concatenate([tree.feature for tree in trees])))
-    _ints(node, "nodes_truenodeids", np.where(leaf, 0, left))
-    _ints(node, "nodes_falsenodeids", np.where(leaf, 0, right))
-    _floats(node, "nodes_values", np.where(leaf, 0, round_down(np.concatenate([tree.threshold for tree in trees]))))
-    modes = node.attribute.add(name="nodes_modes", type=onnx.AttributeProto.STRINGS)
-    modes.strings.extend(np.where(leaf, b"LEAF", b"BRANCH_LEQ").tolist())
-    _ints(node, "target_treeids", tree_ids[leaf][of_leaf])
-    _ints(node, "target_nodeids", node_ids[leaf][of_leaf])
-    _ints(node, "target_ids", category)
-    _floats(node, "target_weights", weights[of_leaf, category])
+@dataclass(frozen=True)
+class ForestNodes:
+    """A forest's trees as the attributes of a TreeEnsembleRegressor, tree after tree.
 
+    The first trees of a larger forest are the first elements of its attributes, so that one table serves a family.
+    """
 
-def _ints(node: onnx.NodeProto, name: str, values: NDArray[np.integer[Any]]) -> None:
-    node.attribute.add(name=name, type=onnx.AttributeProto.INTS).ints.extend(values.tolist())
+    nodes: dict[str, list[Any]]
+    """Attributes with an element for each node."""
+    weights: dict[str, list[Any]]
+    """Attributes with an element for each category of each leaf."""
+    upto: list[tuple[int, int]]
+    """For each number of trees how many nodes and how many weights they have."""
 
+    @classmethod
+    def of(cls, forest: RandomForestClassifier) -> Self:
+        """The nodes of a fitted forest."""
+        trees = [estimator.tree_ for estimator in forest.estimators_]
+        counts = np.array([tree.node_count for tree in trees])
+        tree_ids = np.repeat(np.arange(len(trees)), counts)
+        node_ids = np.concatenate([np.arange(count) for count in counts])
+        left = np.concatenate([tree.children_left for tree in trees])
+        right = np.concatenate([tree.children_right for tree in trees])
+        leaf = left < 0
+        weights = np.concatenate([tree.value[:, 0, :] for tree in trees])[leaf]
+        weights = weights / weights.sum(axis=1, keepdims=True)
+        # Most leaves hold one category only: probabilities of zero are left out.
+        of_leaf, category = np.nonzero(weights)
+        thresholds = round_down(np.concatenate([tree.threshold for tree in trees]))
+        target_trees = tree_ids[leaf][of_leaf]
+        weights_upto = np.cumsum(np.bincount(target_trees, minlength=len(trees)))
+        return cls(
+            nodes={
+                "nodes_treeids": tree_ids.tolist(),
+                "nodes_nodeids": node_ids.tolist(),
+                "nodes_featureids": np.where(leaf, 0, np.concatenate([tree.feature for tree in trees])).tolist(),
+                "nodes_truenodeids": np.where(leaf, 0, left).tolist(),
+                "nodes_falsenodeids": np.where(leaf, 0, right).tolist(),
+                "nodes_values": np.where(leaf, 0, thresholds).tolist(),
+                "nodes_modes": [_MODES[is_leaf] for is_leaf in leaf.tolist()],
+            },
+            weights={
+                "target_treeids": target_trees.tolist(),
+                "target_nodeids": node_ids[leaf][of_leaf].tolist(),
+                "target_ids": category.tolist(),
+                "target_weights": weights[of_leaf, category].tolist(),
+            },
+            upto=[(0, 0), *zip(np.cumsum(counts).tolist(), weights_upto.tolist(), strict=True)],
+        )
 
-def _floats(node: onnx.NodeProto, name: str, values: NDArray[np.floating[Any]]) -> None:
-    node.attribute.add(name=name, type=onnx.AttributeProto.FLOATS).floats.extend(values.tolist())
+    def fill(self, node: onnx.NodeProto, trees: int) -> None:
+        """Write the first so many trees into an empty TreeEnsembleRegressor."""
+        for attributes, upto in zip((self.nodes, self.weights), self.upto[trees], strict=True):
+            for name, values in attributes.items():
+                kind = _KINDS.get(name, "ints")
+                attribute = node.attribute.add(name=name, type=getattr(onnx.AttributeProto, kind.upper()))
+                getattr(attribute, kind).extend(values[:upto])
 
 
 def write_boosted_trees(scope: Any, operator: Any, container: Any) -> None:

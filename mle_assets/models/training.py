@@ -1,46 +1,46 @@
-"""«models/<candidate>»: each candidate fitted, cross-validated and exported; one asset each, from one factory."""
+"""«models/<candidate>»: each candidate fitted, exported and proven equal; one step makes them all, or some of them."""
 
-from collections.abc import Iterator
-from copy import copy
+import time
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self, cast
+from typing import Any, Self
 
 import dagster as dg
 import msgspec
 import numpy as np
 import pandas as pd
-from joblib import Parallel, delayed
 from numpy.typing import NDArray
-from sklearn.base import clone
-from sklearn.ensemble import RandomForestClassifier
-from sklearn.model_selection import StratifiedKFold
-from sklearn.pipeline import Pipeline
 
 from mle_assets.artefacts import replace_file
 from mle_assets.code_version import code_version
-from mle_assets.failures import Refused, failing_on
+from mle_assets.cores import side_by_side
+from mle_assets.failures import Refused
 from mle_assets.listings.features import category_codes, feature_matrix
-from mle_assets.listings.split import TooFewListings
-from mle_assets.models.candidates import Candidate, Family
-from mle_assets.models.onnx_export import Parity, export, parity
-from mle_assets.models.scoring import Probabilities, losses, standard_error
+from mle_assets.models.candidates import (
+    AVERAGES,
+    CANDIDATES,
+    NAMES,
+    Average,
+    Candidate,
+    Family,
+    families,
+    features_of,
+    group,
+    longest_first,
+)
+from mle_assets.models.coordinates import TURNED
+from mle_assets.models.fitting import answers, fit, member_of
+from mle_assets.models.onnx_export import Parity, average, export, parity
+from mle_assets.models.onnx_trees import ForestNodes
+from mle_assets.models.scoring import Probabilities
 from model_registry.classifier import MODEL_FILE, TOLERANCE
-from model_registry.listing import CATEGORIES
 from model_registry.manifest import digest
 
-FOLDS = 3
-"""Two thirds of some 27,000 listings are enough to rank by; five folds would take about twice the time."""
-SEED = 0
 PARITY_ROWS = 1_000
 
-
-class CrossValidation(msgspec.Struct, frozen=True):
-    """Log loss on held-out folds of the training listings: its mean per listing and the standard error of that."""
-
-    log_loss: float
-    standard_error: float
-    folds: int
+Note = Callable[[str], None]
+Parameters = dict[str, str | int | float | bool | None]
 
 
 class Training(msgspec.Struct, frozen=True):
@@ -48,8 +48,7 @@ class Training(msgspec.Struct, frozen=True):
 
     candidate: str
     sha256: str
-    parameters: dict[str, str | int | float | bool | None]
-    cross_validation: CrossValidation
+    parameters: Parameters
 
 
 @dataclass(frozen=True)
@@ -74,170 +73,154 @@ class TrainedModel:
         return cls(training, onnx)
 
 
-def require_enough(y: NDArray[np.int64]) -> None:
-    """Raise TooFewListings where a category has fewer listings than there are folds."""
-    counts = np.bincount(y, minlength=len(CATEGORIES))
-    if counts.min() < FOLDS:
-        scarce = CATEGORIES[int(counts.argmin())]
-        raise TooFewListings(
-            f"{counts.min()} of the training listings are {scarce}, {FOLDS} are needed: use a larger snapshot."
-        )
+@dataclass(frozen=True)
+class Trained:
+    """A candidate that was just fitted and exported, with the proof of its export."""
 
-
-def fit(family: Family, X: NDArray[np.float32], y: NDArray[np.int64]) -> dict[str, Pipeline]:
-    """Every member of the family fitted on feature rows X and codes y, by its name.
-
-    The largest forest is fitted once; a smaller member is its first trees.
-    """
-    *smaller, largest = family.members
-    fitted = _fit_one(largest, X, y)
-    return {**{member.name: _first_trees(fitted, member) for member in smaller}, largest.name: fitted}
-
-
-def _fit_one(candidate: Candidate, X: NDArray[np.float32], y: NDArray[np.int64]) -> Pipeline:
-    # A clone: the estimator in CANDIDATES stays unfitted.
-    return cast("Pipeline", clone(candidate.pipeline())).fit(X, y)
-
-
-def _first_trees(fitted: Pipeline, member: Candidate) -> Pipeline:
-    forest = copy(fitted.steps[-1][1])
-    forest.n_estimators = member.estimator.get_params()["n_estimators"]
-    forest.estimators_ = forest.estimators_[: forest.n_estimators]
-    return Pipeline([*fitted.steps[:-1], (fitted.steps[-1][0], forest)])
-
-
-def cross_validate(family: Family, X: NDArray[np.float32], y: NDArray[np.int64]) -> dict[str, CrossValidation]:
-    """Each member's log loss over FOLDS stratified folds; the folds are the same for every candidate."""
-    of_listing = {member.name: np.empty(len(y)) for member in family.members}
-    for train, held_out in StratifiedKFold(FOLDS, shuffle=True, random_state=SEED).split(X, y):
-        fitted = _fit_one(family.members[-1], X[train], y[train])
-        for member, probabilities in _answers(family, fitted, X[held_out]):
-            of_listing[member.name][held_out] = losses(probabilities, y[held_out])
-    return {
-        name: CrossValidation(
-            log_loss=float(values.mean()),
-            standard_error=standard_error(values),
-            folds=FOLDS,
-        )
-        for name, values in of_listing.items()
-    }
-
-
-def _answers(family: Family, fitted: Pipeline, X: NDArray[np.float32]) -> Iterator[tuple[Candidate, Probabilities]]:
-    if len(family.members) == 1:
-        yield family.members[0], fitted.predict_proba(X)
-        return
-    # Every tree is asked once: the sum over the first n trees is the answer of the forest of n.
-    forest: RandomForestClassifier = fitted.steps[-1][1]
-    selected = np.ascontiguousarray(fitted[:-1].transform(X), dtype=np.float32)
-    total, done = np.zeros((len(X), len(forest.classes_))), 0
-    for member in family.members:
-        upto = member.estimator.get_params()["n_estimators"]
-        trees = forest.estimators_[done:upto]
-        parts = Parallel(n_jobs=-1, prefer="threads")(delayed(tree.tree_.predict)(selected) for tree in trees)
-        total += np.sum(cast("list[Probabilities]", parts), axis=0)
-        done = upto
-        yield member, total / done
+    candidate: Candidate | Average
+    model: TrainedModel
+    proof: Parity
+    expected: Probabilities
+    """What scikit-learn answers for the rows that the proof is made with."""
 
 
 def train(
-    family: Family, X: NDArray[np.float32], y: NDArray[np.int64]
-) -> Iterator[tuple[Candidate, TrainedModel, Parity]]:
-    """Every member of the family, fitted, cross-validated and exported, with the proof of its export."""
-    validated, fitted = cross_validate(family, X, y), fit(family, X, y)
-    for member in family.members:
-        onnx = export(fitted[member.name])
-        training = Training(
-            candidate=member.name,
-            sha256=digest(onnx).sha256,
-            parameters=parameters(member),
-            cross_validation=validated[member.name],
-        )
-        yield member, TrainedModel(training, onnx), parity(fitted[member.name], onnx, X[:PARITY_ROWS])
+    names: Collection[str], X: NDArray[np.float32], y: NDArray[np.int64], note: Note = lambda _: None
+) -> Iterator[Trained]:
+    """The candidates of these names, fitted on feature rows (n, 11) and codes (n,), exported and proven, as they come.
+
+    The parts of an average are fitted for it, whether they are asked for or not. `note` is told of each fit and export.
+    """
+    rows = X[:PARITY_ROWS]
+    averages = [average for average in AVERAGES if average.name in names]
+    needed = {*names, *(part for average in averages for part in average.of)}
+    chosen = [
+        Family(family.name, members)
+        for family in families()
+        if (members := tuple(member for member in family.members if member.name in needed))
+    ]
+
+    def fitted(family: Family) -> Iterator[str | Trained]:
+        start = time.perf_counter()
+        largest = fit(family, X, y)
+        yield f"{family.members[-1].name} is fitted ({time.perf_counter() - start:.1f} s)"
+        nodes = ForestNodes.of(largest[-1]) if family.members[-1].forest else None
+        for member, expected in answers(family, largest, rows):
+            start = time.perf_counter()
+            onnx = export(member_of(largest, member), nodes)
+            trained = _proven(member, onnx, expected, rows)
+            yield f"{member.name} is exported ({time.perf_counter() - start:.1f} s)"
+            yield trained
+
+    parts = dict[str, Trained]()
+    for trained in side_by_side(map(fitted, longest_first(chosen))):
+        if isinstance(trained, str):
+            note(trained)
+            continue
+        name = trained.candidate.name
+        if any(name in average.of for average in averages):
+            parts[name] = trained
+        if name in names:
+            yield trained
+    for one in averages:
+        of = [parts[part] for part in one.of]
+        onnx = average([part.model.onnx for part in of])
+        trained = _proven(one, onnx, np.mean([part.expected for part in of], axis=0), rows)
+        note(f"{one.name} is put together of {' and '.join(one.of)}")
+        yield trained
 
 
-def parameters(candidate: Candidate) -> dict[str, str | int | float | bool | None]:
+def _proven(candidate: Candidate | Average, onnx: bytes, expected: Probabilities, rows: NDArray[np.float32]) -> Trained:
+    training = Training(candidate.name, digest(onnx).sha256, parameters(candidate))
+    return Trained(
+        candidate, TrainedModel(training, onnx), parity(expected, onnx, rows, features_of(candidate.name)), expected
+    )
+
+
+def parameters(candidate: Candidate | Average) -> Parameters:
     """What the candidate was made with: the estimator's class and plain parameters, and its features."""
+    if isinstance(candidate, Average):
+        return {"average_of": ", ".join(candidate.of)}
     plain = {
         name: value
         for name, value in candidate.estimator.get_params().items()
         if isinstance(value, str | int | float | bool | None) and not name.endswith("n_jobs")
     }
     steps = getattr(candidate.estimator, "steps", [("", candidate.estimator)])
-    return {"estimator": type(steps[-1][1]).__name__, "features": ", ".join(candidate.features), **plain}
+    features = (*candidate.features, *(TURNED if candidate.turned else ()))
+    return {"estimator": type(steps[-1][1]).__name__, "features": ", ".join(features), **plain}
 
 
-def training_asset(family: Family) -> dg.AssetsDefinition:
-    """One asset «models/<candidate>» for each member; any of them can be materialized alone.
-
-    A model's data version is the SHA-256 of its file, so an evaluation is stale only when the model changed.
-    """
-    by_key = {dg.AssetKey(["models", member.name]): member for member in family.members}
-
-    @dg.multi_asset(
-        name=f"train_{family.name}",
-        outs={
-            member.name: dg.AssetOut(
-                key=key,
-                io_manager_key="artefacts",
-                is_required=False,
-                code_version=code_version(__file__),
-                kinds={"scikitlearn", "onnx"},
-                description=describe(member),
-            )
-            for key, member in by_key.items()
-        },
-        check_specs=[
-            dg.AssetCheckSpec("export_equals_scikit_learn", asset=key, blocking=True, description=_PARITY_CLAIM)
-            for key in by_key
-        ],
-        group_name="models",
-        can_subset=True,
-    )
-    def train_family(
-        context: dg.AssetExecutionContext, train_listings: pd.DataFrame
-    ) -> Iterator[dg.MaterializeResult[TrainedModel] | dg.AssetCheckResult]:
-        selected = tuple(member for key, member in by_key.items() if key in context.selected_asset_keys)
-        X, y = feature_matrix(train_listings), category_codes(train_listings)
-        with failing_on(TooFewListings):
-            require_enough(y)
-        for member, model, proof in train(Family(family.name, selected), X, y):
-            yield _parity_check(member, proof)
-            if not proof.proven:
-                raise Refused(_parity_words(member, proof))
-            yield dg.MaterializeResult(
-                asset_key=["models", member.name],
-                value=model,
-                data_version=dg.DataVersion(model.training.sha256),
-                metadata=_metadata(model),
-            )
-
-    return train_family
+def describe(candidate: Candidate | Average) -> str:
+    """The candidate in one sentence."""
+    if isinstance(candidate, Average):
+        return f"The mean of {' and '.join(candidate.of)}, as the ONNX file that may be served."
+    made_with = parameters(candidate)
+    return f"A {made_with['estimator']} on {len(candidate.features)} features, as the ONNX file that may be served."
 
 
 _PARITY_CLAIM = f"Same categories as scikit-learn, probabilities within {TOLERANCE}, on real listings."
 
 
-def describe(candidate: Candidate) -> str:
-    """The candidate in one sentence."""
-    made_with = parameters(candidate)
-    return f"A {made_with['estimator']} on {len(candidate.features)} features, as the ONNX file that may be served."
+@dg.multi_asset(
+    name="models",
+    outs={
+        one.name: dg.AssetOut(
+            key=["models", one.name],
+            io_manager_key="artefacts",
+            is_required=False,
+            code_version=code_version(__file__),
+            group_name=group(one) or "models",
+            kinds={"scikitlearn", "onnx"},
+            description=describe(one),
+        )
+        for one in (*CANDIDATES, *AVERAGES)
+    },
+    check_specs=[
+        dg.AssetCheckSpec(
+            "export_equals_scikit_learn", asset=["models", name], blocking=True, description=_PARITY_CLAIM
+        )
+        for name in NAMES
+    ],
+    can_subset=True,
+)
+def models(
+    context: dg.AssetExecutionContext, train_listings: pd.DataFrame
+) -> Iterator[dg.MaterializeResult[TrainedModel] | dg.AssetCheckResult]:
+    """Every candidate, fitted on all training listings and exported as the file that may be served.
+
+    A model's data version is the SHA-256 of its file, so an evaluation is stale only when the model changed.
+    """
+    names = {key.path[-1] for key in context.selected_asset_keys}
+    X, y = feature_matrix(train_listings), category_codes(train_listings)
+    for trained in train(names, X, y, context.log.info):
+        yield _parity_check(trained)
+        if not trained.proof.proven:
+            raise Refused(_parity_words(trained))
+        yield dg.MaterializeResult(
+            asset_key=["models", trained.candidate.name],
+            value=trained.model,
+            data_version=dg.DataVersion(trained.model.training.sha256),
+            metadata=_metadata(trained.model),
+        )
 
 
-def _parity_words(member: Candidate, proof: Parity) -> str:
+def _parity_words(trained: Trained) -> str:
+    proof = trained.proof
     return (
-        f"The exported {member.name} does not answer as scikit-learn does: of {proof.rows:,} listings, "
+        f"The exported {trained.candidate.name} does not answer as scikit-learn does: of {proof.rows:,} listings, "
         f"{proof.other_labels} get another category (0 may), and probabilities differ by up to "
         f"{proof.largest_difference:.1e} ({TOLERANCE:.0e} may be). It is not stored."
     )
 
 
-def _parity_check(member: Candidate, proof: Parity) -> dg.AssetCheckResult:
+def _parity_check(trained: Trained) -> dg.AssetCheckResult:
+    proof = trained.proof
     return dg.AssetCheckResult(
-        asset_key=dg.AssetKey(["models", member.name]),
+        asset_key=dg.AssetKey(["models", trained.candidate.name]),
         check_name="export_equals_scikit_learn",
         passed=proof.proven,
-        description=None if proof.proven else _parity_words(member, proof),
+        description=None if proof.proven else _parity_words(trained),
         metadata={
             "largest_difference": proof.largest_difference,
             "most": TOLERANCE,
@@ -248,11 +231,8 @@ def _parity_check(member: Candidate, proof: Parity) -> dg.AssetCheckResult:
 
 
 def _metadata(model: TrainedModel) -> dict[str, Any]:
-    training = model.training
     return {
-        "cross_validated_log_loss": training.cross_validation.log_loss,
-        "standard_error": training.cross_validation.standard_error,
         "model_bytes": len(model.onnx),
-        "sha256": training.sha256,
-        "parameters": training.parameters,
+        "sha256": model.training.sha256,
+        "parameters": model.training.parameters,
     }

@@ -39,7 +39,7 @@ def draft_manifest(
 ) -> Manifest:
     """All that is known about a model; the registry adds its version, digests and time."""
     raw, listings = lineage.metadata("raw_listings"), lineage.metadata("listings")
-    validated = model.training.cross_validation
+    validated = evaluation.figures.cross_validation
     return Manifest(
         schema_version=SCHEMA_VERSION,
         version="",

@@ -5,8 +5,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from mle_assets.evaluation.evaluation import Evaluation, on_all_cores, permutation_importance
+from mle_assets.evaluation.evaluation import Evaluation, permutation_importance
 from mle_assets.listings.features import category_codes, feature_matrix
+from mle_assets.models.candidates import PREDECESSOR_FEATURES
 from mle_assets.models.scoring import losses
 from mle_assets.models.training import TrainedModel
 from model_registry.classifier import Classifier
@@ -47,13 +48,8 @@ def test_an_unused_feature_has_no_importance_and_a_used_one_has(trained: Pipelin
     importance = permutation_importance(classifier, feature_matrix(test), category_codes(test))
     assert importance["room_type"] > 0.05
     assert {importance[name] for name in ("beds", "latitude", "longitude", "tv", "elevator", "internet")} == {0.0}
-
-
-def test_sharing_rows_among_cores_changes_no_answer(trained: Pipeline) -> None:
-    _, classifier, test = evaluated(trained, "hist_gradient_boosting")
-    X = np.repeat(feature_matrix(test), 3, axis=0)
-    np.testing.assert_array_equal(on_all_cores(classifier, X), classifier.probabilities(X))
-    np.testing.assert_array_equal(on_all_cores(classifier, X[:1]), classifier.probabilities(X[:1]))
+    asked = permutation_importance(classifier, feature_matrix(test), category_codes(test), PREDECESSOR_FEATURES)
+    assert asked == importance, "what is not used need not be asked"
 
 
 def test_a_report_is_one_page_that_asks_for_nothing_else(trained: Pipeline) -> None:

@@ -3,11 +3,18 @@
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
+import pytest
 
 from mle_assets.evaluation.leaderboard import Leaderboard, rank
 from mle_assets.evaluation.metrics import measure
 from mle_assets.evaluation.report import Figures
-from mle_assets.models.training import CrossValidation
+from mle_assets.models.validation import CrossValidation, Validation
+
+# Losses of four listings each; what a candidate is behind another differs from listing to listing.
+BEST = [0.6, 0.7, 0.8, 0.7]
+EQUAL = [0.7, 0.6, 0.9, 0.64]
+WORSE = [0.71, 0.8, 0.9, 0.81]
 
 
 def figures(name: str, log_loss: float, kilobytes: int, accuracy_is_perfect: bool = False) -> Figures:
@@ -18,44 +25,75 @@ def figures(name: str, log_loss: float, kilobytes: int, accuracy_is_perfect: boo
         sha256=name,
         model_bytes=1000 * kilobytes,
         parameters={},
-        cross_validation=CrossValidation(log_loss, standard_error=0.01, folds=3),
+        cross_validation=CrossValidation(log_loss, standard_error=0.01, folds=2),
         metrics=measure(answers, codes),
         importance={},
         latency_us=10.0,
     )
 
 
+def ranked(*candidates: tuple[str, list[float], int], perfect: str = "") -> Leaderboard:
+    """The leaderboard of candidates with these names, losses and sizes in kilobytes."""
+    table = pd.DataFrame({"fold": [0, 0, 1, 1], **{name: losses for name, losses, _ in candidates}})
+    evaluated = [
+        figures(name, float(np.nanmean(losses)), kilobytes, accuracy_is_perfect=name == perfect)
+        for name, losses, kilobytes in candidates
+    ]
+    return rank(evaluated, Validation(table))
+
+
 def test_of_the_models_within_one_standard_error_of_the_best_the_smallest_leads() -> None:
-    ranking = rank([figures("large", 0.700, 900), figures("small", 0.709, 50), figures("tiny", 0.711, 1)])
+    ranking = ranked(("large", BEST, 900), ("small", EQUAL, 50), ("tiny", WORSE, 1))
     assert ranking.leader == "small"
     assert ranking.reason == (
-        "small (0.7090) is within one standard error of the lowest cross-validated log loss (large, 0.7000, limit "
-        "0.7100) and is the smallest model there: 50 kB against 900 kB."
+        "small is within one standard error of the lowest cross-validated log loss (large, 0.7000): 0.0100 behind it "
+        "± 0.0526 on the same 4 listings; and it is the smallest model there: 50 kB against 900 kB."
     )
 
 
+def test_the_standard_error_is_that_of_the_paired_difference() -> None:
+    # Each listing's loss is 0.01 higher: however much the losses themselves differ, that is no chance.
+    assert ranked(("best", BEST, 900), ("beside", [loss + 0.01 for loss in BEST], 1)).leader == "best"
+
+
 def test_the_best_leads_where_no_other_is_as_good() -> None:
-    ranking = rank([figures("worse", 0.8, 1), figures("best", 0.7, 900)])
+    ranking = ranked(("worse", WORSE, 1), ("best", BEST, 900))
     assert ranking.leader == "best"
-    assert ranking.reason.endswith("no other comes within one standard error.")
+    assert ranking.reason.endswith("no other comes within one standard error of the difference.")
 
 
 def test_the_best_leads_where_it_is_the_smallest_of_its_equals() -> None:
-    ranking = rank([figures("best", 0.7, 1), figures("equal", 0.705, 2)])
-    assert ranking.reason.endswith("is the smallest of the 2 models within one standard error of it.")
+    ranking = ranked(("best", BEST, 1), ("equal", EQUAL, 2))
+    assert ranking.reason.endswith("is the smallest of the 2 models within one standard error of the difference.")
+
+
+def test_who_was_left_out_of_the_race_is_compared_on_what_it_was_asked() -> None:
+    nothing = float("nan")
+    ranking = ranked(("best", BEST, 9), ("left out", [0.9, 0.9, nothing, nothing], 1), ("worse", [1.2] * 4, 1))
+    assert [(one.candidate, one.listings) for one in ranking.standings] == [("best", 4), ("left out", 2), ("worse", 4)]
+    assert ranking.standings[1].behind == pytest.approx(0.25)
 
 
 def test_test_figures_take_no_part_in_the_choice() -> None:
-    assert rank([figures("best", 0.7, 10), figures("lucky", 0.8, 1, accuracy_is_perfect=True)]).leader == "best"
+    assert ranked(("best", BEST, 10), ("lucky", WORSE, 1), perfect="lucky").leader == "best"
 
 
 def test_the_order_of_the_candidates_takes_no_part_in_the_choice() -> None:
-    one, other = figures("a", 0.7, 10), figures("b", 0.7, 10)
-    assert rank([one, other]) == rank([other, one])
+    one, other = ("a", BEST, 10), ("b", BEST, 10)
+    assert ranked(one, other) == ranked(other, one)
+
+
+def test_a_leaderboard_of_an_older_version_is_read(tmp_path: Path) -> None:
+    (tmp_path / "leaderboard.json").write_text(
+        '{"standings": [{"rank": 1, "candidate": "a", "sha256": "a", "cross_validated_log_loss": 0.7, '
+        '"standard_error": 0.01, "model_bytes": 1, "latency_us": 1.0, "accuracy": 0.7, "roc_auc": 0.8, '
+        '"log_loss": 0.7}], "leader": "a", "reason": "It is alone."}'
+    )
+    assert Leaderboard.read(tmp_path).leading.behind is None
 
 
 def test_a_leaderboard_is_read_back_as_it_was_written(tmp_path: Path) -> None:
-    ranking = rank([figures("a", 0.7, 10), figures("b", 0.8, 10)])
+    ranking = ranked(("a", BEST, 10), ("b", WORSE, 10))
     ranking.write(tmp_path)
     assert Leaderboard.read(tmp_path) == ranking
     assert Leaderboard.read(tmp_path).leading.rank == 1

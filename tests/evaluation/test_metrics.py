@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mle_assets.evaluation.metrics import measure, roc_curves
+from mle_assets.evaluation.metrics import calibration_error, measure, roc_curves
 
 CODES = np.array([0, 0, 1, 2, 3])
 SURE = np.eye(4)[CODES]
@@ -57,3 +57,22 @@ def test_a_roc_curve_goes_from_corner_to_corner() -> None:
     for points in roc_curves(PROBABILITIES, CODES).values():
         assert (points[0], points[-1]) == ((0.0, 0.0), (1.0, 1.0))
         assert points == sorted(points)
+
+
+def test_the_calibration_error_is_the_distance_between_said_and_so() -> None:
+    said = np.array([0.25] * 4 + [0.95] * 4)
+    true = np.array([True, False, False, False, True, True, False, False])
+    error, by_chance = calibration_error(said, true)
+    assert error == pytest.approx(0.5 * 0.0 + 0.5 * 0.45)
+    deviation = np.sqrt(4 * 0.25 * 0.75) + np.sqrt(4 * 0.95 * 0.05)
+    assert by_chance == pytest.approx(np.sqrt(2 / np.pi) * deviation / 8)
+
+
+def test_probabilities_that_are_right_have_the_calibration_error_of_chance() -> None:
+    random = np.random.default_rng(0)
+    said = random.random(20_000)
+    error, by_chance = calibration_error(said, random.random(20_000) < said)
+    assert error == pytest.approx(by_chance, rel=0.5)
+    error, by_chance = calibration_error(said, random.random(20_000) < said**2)
+    assert error > 10 * by_chance
+    assert calibration_error(np.array([0.0, 1.0]), np.array([False, True])) == (0.0, 0.0)

@@ -16,10 +16,12 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier, VotingClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.tree import DecisionTreeClassifier
 
 from mle_assets.models.candidates import CANDIDATES, Candidate
-from mle_assets.models.onnx_export import Parity, export, parity
-from mle_assets.models.onnx_trees import CannotExport, round_down
+from mle_assets.models.coordinates import TurnedCoordinates
+from mle_assets.models.onnx_export import Parity, average, export, parity
+from mle_assets.models.onnx_trees import CannotExport, ForestNodes, round_down
 from model_registry.classifier import Classifier
 from model_registry.listing import FEATURES
 
@@ -41,10 +43,15 @@ X_TRAIN, X_NEW = rows(1500, seed=1), rows(500, seed=2)
 Y_TRAIN = codes(X_TRAIN)
 
 
+def proof_of(fitted: Pipeline, exported: bytes, X: NDArray[np.float32]) -> Parity:
+    """How an export answers beside what it was made from."""
+    return parity(fitted.predict_proba(X), exported, X)
+
+
 @pytest.mark.parametrize("candidate", CANDIDATES[:6], ids=lambda candidate: candidate.name)
 def test_every_kind_of_candidate_is_exported_equal(candidate: Candidate) -> None:
     fitted = clone(candidate.pipeline()).fit(X_TRAIN, Y_TRAIN)
-    proof = parity(fitted, export(fitted), X_NEW)
+    proof = proof_of(fitted, export(fitted), X_NEW)
     assert proof.proven, proof
     assert proof.rows == 500
 
@@ -54,7 +61,7 @@ def test_a_forest_is_exported_equal_on_the_very_thresholds_it_splits_at() -> Non
     thresholds = np.concatenate([tree.tree_.threshold for tree in forest.estimators_]).astype(np.float32)
     at_thresholds = np.repeat(thresholds[:400, np.newaxis], len(FEATURES), axis=1)
     fitted = make_pipeline(forest)
-    assert parity(fitted, export(fitted), at_thresholds).proven
+    assert proof_of(fitted, export(fitted), at_thresholds).proven
 
 
 def boosted(**parameters: Any) -> HistGradientBoostingClassifier:
@@ -80,7 +87,7 @@ def test_boosted_trees_are_exported_equal_at_the_very_thresholds_they_split_at_a
     )
     for shift in range(3):
         columns = [np.roll(near, shift * column) for column in range(len(FEATURES))]
-        assert parity(fitted, exported, np.stack(columns, axis=1)).proven
+        assert proof_of(fitted, exported, np.stack(columns, axis=1)).proven
 
 
 def test_of_two_children_that_which_more_of_the_training_listings_went_to_comes_next_in_memory() -> None:
@@ -99,13 +106,13 @@ def test_of_two_children_that_which_more_of_the_training_listings_went_to_comes_
 
 def test_boosted_trees_that_never_split_are_exported_equal() -> None:
     fitted = make_pipeline(boosted(min_samples_leaf=1_000))
-    assert parity(fitted, export(fitted), X_NEW).proven
+    assert proof_of(fitted, export(fitted), X_NEW).proven
 
 
 def test_boosted_trees_inside_another_estimator_are_exported_equal() -> None:
     voting = VotingClassifier([("one", boosted()), ("other", boosted())], voting="soft", flatten_transform=False)
     fitted = make_pipeline(voting.fit(X_TRAIN, Y_TRAIN))
-    assert parity(fitted, export(fitted), X_NEW).proven
+    assert proof_of(fitted, export(fitted), X_NEW).proven
 
 
 @pytest.mark.parametrize(
@@ -156,9 +163,32 @@ def test_the_same_fit_is_exported_to_the_same_bytes_whatever_the_order_of_sets()
     assert len(told) == 1
 
 
+def test_an_average_of_exports_answers_with_their_mean() -> None:
+    fitted = [clone(candidate.pipeline()).fit(X_TRAIN, Y_TRAIN) for candidate in CANDIDATES[1:4]]
+    expected = np.mean([one.predict_proba(X_NEW) for one in fitted], axis=0)
+    averaged = average([export(one) for one in fitted])
+    assert parity(expected, averaged, X_NEW).proven
+    assert averaged == average([export(one) for one in fitted])
+
+
+def test_turned_coordinates_are_rounded_as_onnx_rounds_them() -> None:
+    X = X_NEW.copy()
+    X[:, 6] += 40_000_000  # float32 has no fractions there
+    X[:, 7] -= 73.999
+    fitted = make_pipeline(TurnedCoordinates(), DecisionTreeClassifier(max_depth=8, random_state=0)).fit(X, codes(X))
+    assert set(fitted[-1].tree_.feature.tolist()) & {11, 12}, "no turned coordinate was used"
+    assert proof_of(fitted, export(fitted), X).proven
+
+
+def test_the_first_trees_of_a_larger_forests_nodes_are_a_smaller_forest() -> None:
+    large = RandomForestClassifier(9, random_state=0).fit(X_TRAIN, Y_TRAIN)
+    small = RandomForestClassifier(4, random_state=0).fit(X_TRAIN, Y_TRAIN)
+    assert export(make_pipeline(small), ForestNodes.of(large)) == export(make_pipeline(small))
+
+
 def test_another_model_is_told_apart() -> None:
     one, other = (make_pipeline(RandomForestClassifier(5, random_state=seed).fit(X_TRAIN, Y_TRAIN)) for seed in (0, 1))
-    proof = parity(one, export(other), X_NEW)
+    proof = proof_of(one, export(other), X_NEW)
     assert not proof.proven
     assert proof.largest_difference > 0.1
     assert proof.other_labels > 0
