@@ -1,111 +1,167 @@
-"""Training: the whole job against the predecessor's way, and each claim about speed and size, in one run.
+"""Training: the whole job beside all that the predecessor did, and how both the job and its parts grow with the data.
 
     make bench SNAPSHOT=listings.csv.gz
 
-Prints seconds and ratios; nothing is asserted. The predecessor's way is what the replaced system did after its own
-reading and cleaning: fit nine forests one after the other, predict the test listings, keep a pickle of each.
+Prints seconds, cores in use, peak memory and ratios; nothing is asserted. How to read them is in benchmarks/README.md.
+Each is a process of its own, and they take turns. SIZES (100000,300000,1000000) are the synthetic snapshots that a
+training is measured on besides; without any, only the shared one is.
 """
 
+import json
+import math
 import os
-import pickle
-import resource
+import re
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
-from sklearn.base import clone
-
-from mle_assets.listings.cleaning import clean
-from mle_assets.listings.features import category_codes, feature_matrix
-from mle_assets.listings.snapshot import read_snapshot
-from mle_assets.listings.split import split
 from mle_assets.listings.synthetic import write_snapshot
-from mle_assets.models.candidates import families
-from mle_assets.models.onnx_export import export
-from mle_assets.models.training import fit
 
-MILLION = 1_000_000
+ROOT = Path(__file__).parents[1]
+ROUNDS = int(os.environ.get("ROUNDS", "3"))
+SIZES = [int(size) for size in os.environ.get("SIZES", "100000,300000,1000000").split(",") if size]
+LIKE_NEW_YORK = 31_841
+_LINE = re.compile(r"(?P<at>[\d-]{10} [\d:]{8}) [\da-f]{8} (?P<text>.*)")
+_STEP = re.compile(r"(?P<step>\w+) +(?P<seconds>\d+\.\d) s")
 
 
-@contextmanager
-def timed(what: str) -> Iterator[list[float]]:
-    """Print how long a block takes; the list that it gives holds the seconds afterwards."""
-    seconds: list[float] = []
-    start = time.perf_counter()
-    yield seconds
-    seconds.append(time.perf_counter() - start)
-    print(f"{what:<70}{seconds[0]:>8.2f} s", flush=True)
+@dataclass(frozen=True)
+class Measured:
+    """One process from its start to its end."""
+
+    seconds: float
+    processor: float
+    """Seconds of it, of all cores together."""
+    megabytes: float
+    """The most that was resident."""
+    output: str
+
+    @property
+    def cores(self) -> float:
+        """How many were in use on average."""
+        return self.processor / self.seconds
+
+
+def measured(command: list[str], environment: dict[str, str]) -> Measured:
+    """Run a command to its end; leaves with its words where it fails."""
+    with tempfile.TemporaryFile() as output:
+        start = time.perf_counter()
+        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=output, stderr=subprocess.STDOUT)
+        _, status, used = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        seconds = time.perf_counter() - start
+        output.seek(0)
+        text = output.read().decode()
+    if process.returncode:
+        sys.exit(f"{' '.join(command)} failed:\n{text[-3_000:]}")
+    return Measured(seconds, used.ru_utime + used.ru_stime, used.ru_maxrss / 1e3, text)
+
+
+def predecessor(snapshot: str, folder: Path) -> Measured:
+    """All that the replaced system did."""
+    where = folder / "predecessor"
+    where.mkdir(exist_ok=True)
+    # As it was run: nobody told its libraries how many threads to use.
+    told = {"OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"}
+    environment = {name: value for name, value in os.environ.items() if name not in told}
+    return measured([sys.executable, "-m", "benchmarks.predecessor", snapshot, str(where)], environment)
+
+
+def job(snapshot: str, folder: Path) -> Measured:
+    """`dagster job execute -j training`, as a person would run it, with a Dagster home that was used before."""
+    home = folder / "home"
+    if not home.exists():
+        home.mkdir()
+        (home / "dagster.yaml").write_text((ROOT / "dagster.yaml").read_text().replace("var/dagster", str(home)))
+    environment = {
+        **os.environ,
+        "DAGSTER_HOME": str(home),
+        "SNAPSHOT": snapshot,
+        "ASSET_FOLDER": str(folder / "assets"),
+    }
+    command = ["dagster", "job", "execute", "-m", "mle_assets.definitions", "-j", "training"]
+    return measured([sys.executable, "-W", "ignore", "-m", *command], environment)
+
+
+def side_by_side(snapshot: str, folder: Path) -> None:
+    """The job and the predecessor's way, in turns; the job once before, so that Dagster's home is there."""
+    job(snapshot, folder)
+    ours, its = list[Measured](), list[Measured]()
+    for _ in range(ROUNDS):
+        its.append(predecessor(snapshot, folder))
+        ours.append(job(snapshot, folder))
+    print(f"\n{'':<34}{'seconds':>9}{'cores':>7}{'MB':>7}   median of {ROUNDS}")
+    for what, runs in (("the predecessor's way, whole", its), ("dagster job execute -j training", ours)):
+        seconds, cores, megabytes = (_median(runs, figure) for figure in ("seconds", "cores", "megabytes"))
+        print(f"{what:<34}{seconds:>9.1f}{cores:>7.2f}{megabytes:>7.0f}")
+    for what, figure in (("seconds", "seconds"), ("memory", "megabytes")):
+        ratios = sorted(getattr(a, figure) / getattr(b, figure) for a, b in zip(ours, its, strict=True))
+        print(f"training / predecessor, {what}: {statistics.median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f})")
+    last = ours[-1]
+    begun, steps = of_run(last)
+    parts = ", ".join(f"{step} {seconds:.1f}" for step, seconds in steps.items())
+    print(f"of which the run itself {begun:.0f} s: {parts}")
+    leaderboard = json.loads((folder / "assets" / "leaderboard" / "leaderboard.json").read_text())
+    leader = next(row for row in leaderboard["standings"] if row["candidate"] == leaderboard["leader"])
+    print("leader: " + ", ".join(f"{name} {leader[name]}" for name in ("candidate", "accuracy", "roc_auc", "log_loss")))
+    models = (folder / "assets" / "models").rglob("*.onnx")
+    print(f"models on disk: {sum(file.stat().st_size for file in models) / 1e6:.0f} MB")
+
+
+def of_run(run: Measured) -> tuple[float, dict[str, float]]:
+    """How long a run took between its first and its last line, and each of its steps, in seconds."""
+    lines = [found for line in run.output.splitlines() if (found := _LINE.fullmatch(line))]
+    first, last = (datetime.fromisoformat(line["at"]) for line in (lines[0], lines[-1]))
+    steps = {found["step"]: float(found["seconds"]) for line in lines if (found := _STEP.fullmatch(line["text"]))}
+    return (last - first).total_seconds(), steps
+
+
+def beside_a_busy_process(snapshot: str, folder: Path) -> None:
+    """The job with another process that never rests."""
+    alone = job(snapshot, folder)
+    busy = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+    try:
+        beside = job(snapshot, folder)
+    finally:
+        busy.kill()
+        busy.wait()
+    print(f"\nbeside a busy process / alone: {beside.seconds / alone.seconds:.2f}", flush=True)
+
+
+def growth(folder: Path) -> None:
+    """The job on synthetic snapshots of several sizes, with the exponent by which its time grows between them."""
+    print(f"\n{'listings':>10}{'seconds':>9}{'cores':>7}{'MB':>7}{'exponent':>10}")
+    before: tuple[int, float] | None = None
+    for size in SIZES:
+        snapshot = folder / f"{size}.csv"
+        write_snapshot(snapshot, size)
+        run = job(str(snapshot), folder)
+        exponent = math.log(run.seconds / before[1]) / math.log(size / before[0]) if before else math.nan
+        print(f"{size:>10,}{run.seconds:>9.1f}{run.cores:>7.2f}{run.megabytes:>7.0f}{exponent:>10.2f}", flush=True)
+        before = size, run.seconds
+        snapshot.unlink()
+
+
+def _median(runs: list[Measured], figure: str) -> float:
+    return statistics.median(getattr(run, figure) for run in runs)
 
 
 def main() -> None:
-    """Measure everything on one snapshot."""
-    with tempfile.TemporaryDirectory() as folder:
-        snapshot = os.environ.get("SNAPSHOT") or str(Path(folder) / "synthetic.csv")
+    """Measure everything, one after the other."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        snapshot = os.environ.get("SNAPSHOT") or str(folder / "synthetic.csv")
         if not os.environ.get("SNAPSHOT"):
-            write_snapshot(Path(snapshot), 31_841)
-        forests(snapshot, Path(folder))
-        whole_job(snapshot, Path(folder))
-        million(Path(folder))
-
-
-def forests(snapshot: str, folder: Path) -> None:
-    """The nine forests: the predecessor's way, ours, and the export beside the fit."""
-    train, test = split(clean(read_snapshot(snapshot).listings, snapshot).listings)
-    X, y, X_test = feature_matrix(train), category_codes(train), feature_matrix(test)
-    family = next(family for family in families() if family.name == "simple_classifier")
-    with timed("nine forests, the predecessor's way: each fitted, asked, pickled") as before:
-        for member in family.members:
-            fitted = clone(member.pipeline()).fit(X, y)
-            fitted.predict_proba(X_test)
-            (folder / f"{member.name}.pickle").write_bytes(pickle.dumps(fitted))
-    pickled = sum(file.stat().st_size for file in folder.glob("*.pickle"))
-    with timed("nine forests, ours: one fit") as fitting:
-        ours = fit(family, X, y)
-    with timed("nine forests, ours: export to ONNX") as exporting:
-        exported = {name: export(pipeline) for name, pipeline in ours.items()}
-    largest = family.members[-1].name
-    with timed("the largest forest: fit alone") as fit_alone:
-        alone = clone(family.members[-1].pipeline()).fit(X, y)
-    with timed("the largest forest: export alone") as export_alone:
-        export(alone)
-    print(f"  {largest}: export / fit = {export_alone[0] / fit_alone[0]:.2f}")
-    print(f"  predecessor / ours (fit and export) = {before[0] / (fitting[0] + exporting[0]):.2f}")
-    print(f"  on disk: {pickled / 1e6:.0f} MB pickled, {sum(map(len, exported.values())) / 1e6:.0f} MB as ONNX")
-
-
-def whole_job(snapshot: str, folder: Path) -> None:
-    """`dagster job execute -j training`, as a person would run it."""
-    home = folder / "home"
-    home.mkdir()
-    assets = folder / "assets"
-    environment = {**os.environ, "DAGSTER_HOME": str(home), "SNAPSHOT": snapshot, "ASSET_FOLDER": str(assets)}
-    command = ["dagster", "job", "execute", "-m", "mle_assets.definitions", "-j", "training"]
-    with timed("dagster job execute -j training, all candidates, start to end"):
-        subprocess.run(command, env=environment, check=True, capture_output=True)
-    models = sum(file.stat().st_size for file in (assets / "models").rglob("*.onnx"))
-    print(f"  models on disk: {models / 1e6:.0f} MB")
-
-
-def million(folder: Path) -> None:
-    """A million listings through reading and cleaning, in a process of its own so that its memory can be told."""
-    with timed(f"write {MILLION:,} synthetic listings"):
-        write_snapshot(folder / "million.csv", MILLION)
-    subprocess.run([sys.executable, __file__, str(folder / "million.csv")], check=True)
-
-
-def clean_one(path: str) -> None:
-    """Read and clean one snapshot; print the rate and the peak memory."""
-    with timed(f"  read {path}"):
-        raw = read_snapshot(path).listings
-    with timed("  clean it") as cleaning:
-        clean(raw, path)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
-    print(f"  {len(raw) / cleaning[0]:,.0f} rows a second; peak memory {peak:.2f} GB")
+            write_snapshot(Path(snapshot), LIKE_NEW_YORK)
+        side_by_side(snapshot, folder)
+        beside_a_busy_process(snapshot, folder)
+        growth(folder)
 
 
 if __name__ == "__main__":
-    clean_one(sys.argv[1]) if len(sys.argv) > 1 else main()
+    main()
