@@ -70,6 +70,8 @@ def test_a_process_that_may_use_one_core_uses_one_and_libraries_bring_no_threads
         "from mle_assets.cores import cores\n"
         "from threadpoolctl import threadpool_info\n"
         "import sklearn.ensemble\n"
+        "from sklearn.utils._openmp_helpers import _openmp_effective_n_threads\n"
+        "assert _openmp_effective_n_threads() == 1\n"
         "print(cores(), {one['num_threads'] for one in threadpool_info()})\n"
     )
     told = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
