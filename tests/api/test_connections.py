@@ -18,9 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model_registry.listing import EXAMPLE
-from model_registry.store import Registry
 from tests.api.server import Server, serving
-from tests.making import PROMOTE, publish
 from tests.waiting import until
 
 pytestmark = pytest.mark.hostile
@@ -31,14 +29,6 @@ HEAD = b"POST /classify HTTP/1.1\r\n" + JSON
 WHOLE = HEAD + b"Content-Length: %d\r\n\r\n" % len(BODY) + BODY
 LIVEZ = b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"
 OFFER = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAEAAEAAAAIAAAAA\r\n"
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A registry with a champion."""
-    registry = Registry(tmp_path_factory.mktemp("registry"))
-    registry.promote(publish(registry, 0), PROMOTE, run_id="run-1", actor="test")
-    return registry.folder
 
 
 @pytest.fixture(scope="module")

@@ -13,8 +13,6 @@ from api import routes
 from api.app import create_app
 from api.settings import Settings
 from model_registry.listing import EXAMPLE
-from model_registry.store import Registry
-from tests.making import PROMOTE, publish
 
 PATHS = ("/classify", "/classify/", "//classify", "/classify?probabilities=true", "/classify?probabilities=maybe", "/x")
 METHODS = ("POST", "GET", "HEAD", "OPTIONS", "PUT")
@@ -27,14 +25,6 @@ HEADERS = (
     {"X-API-Key": "k", "Content-Type": "text/plain"},
 )
 OF_ONE_ANSWER = {"x-request-id", "date"}
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A registry with a champion."""
-    registry = Registry(tmp_path_factory.mktemp("registry"))
-    registry.promote(publish(registry, 0), PROMOTE, run_id="run-1", actor="test")
-    return registry.folder
 
 
 @pytest.fixture

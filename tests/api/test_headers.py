@@ -13,19 +13,10 @@ from prometheus_client.parser import text_string_to_metric_families
 from api.app import create_app
 from api.settings import Settings
 from model_registry.listing import EXAMPLE
-from model_registry.store import Registry
 from tests.api.server import serving
-from tests.making import PROMOTE, publish
 
 READING = ("/model", "/livez", "/readyz", "/healthz", "/docs", "/docs/swagger-ui.css", "/openapi.json")
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    registry = Registry(tmp_path_factory.mktemp("registry"))
-    registry.promote(publish(registry, 0), PROMOTE, run_id="run-1", actor="test")
-    return registry.folder
 
 
 @pytest.fixture
