@@ -33,7 +33,7 @@ def promoted(registry: Registry, seed: int) -> str:
 def server(registry: Registry, tmp_path: Path) -> Iterator[Server]:
     """A service over a registry with a champion."""
     promoted(registry, 0)
-    with serving(registry.folder, tmp_path / "api.log", BODY_SECONDS="1", BODY_LIMIT="1000000") as running:
+    with serving(registry.folder, tmp_path / "api.log", BODY_LIMIT="1000000") as running:
         yield running
 
 
@@ -194,11 +194,13 @@ def test_a_hundred_megabytes_are_turned_away(server: Server) -> None:
     assert answering(server.client)
 
 
-def test_a_body_that_does_not_arrive_is_a_408(server: Server) -> None:
-    told = raw(server.port, POST + b"Content-Length: 100\r\n\r\n", b'{"id":')
-    assert told.startswith(b"HTTP/1.1 408")
-    assert b"The body did not arrive within 1 s." in told
-    assert answering(server.client)
+def test_a_body_that_does_not_arrive_is_a_408(registry: Registry, tmp_path: Path) -> None:
+    promoted(registry, 0)
+    with serving(registry.folder, tmp_path / "api.log", BODY_SECONDS="1") as server:
+        told = raw(server.port, POST + b"Content-Length: 100\r\n\r\n", b'{"id":')
+        assert told.startswith(b"HTTP/1.1 408")
+        assert b"The body did not arrive within 1 s." in told
+        assert answering(server.client)
 
 
 @pytest.mark.parametrize(
