@@ -8,6 +8,10 @@ import uvicorn
 
 from api.serving import Serving
 
+COLLECT_AFTER = 10_000
+"""So many new objects make the garbage collector look. Those of 64 requests under way are thousands and end by
+themselves: at Python's 700 it looked several times a turn of the event loop, in vain."""
+
 
 class Server(uvicorn.Server):
     """Goes on answering for a while after SIGTERM, not ready: a gateway sends its requests elsewhere by then.
@@ -29,6 +33,7 @@ class Server(uvicorn.Server):
         await super().startup(sockets)
         gc.collect()
         gc.freeze()
+        gc.set_threshold(COLLECT_AFTER)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Be not ready, then close the port and finish what is under way."""
