@@ -61,8 +61,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary, ExitStack() as stack:
         folder = Path(temporary)
         version = registry.folder / "versions" / champion.version
-        servers = start(stack, version, options.before, folder)
+        python = fastapi_python()
+        before = checked_out(options.before, folder / "before") if options.before else None
+        ready = starts(version, before, folder, options.rounds)
+        servers = start(stack, version, before, python, folder)
         measured = measure(servers, Load(folder), options.rounds, options.seconds)
+        measured.ready = ready
     server_core, client_core = cores()
     print(
         f"champion {champion.version}; {options.rounds} rounds of {options.seconds} s; "
@@ -73,18 +77,29 @@ def main() -> None:
     goals(measured)
 
 
-def start(stack: ExitStack, version: Path, commit: str | None, folder: Path) -> dict[str, Server]:
+def starts(version: Path, before: Path | None, folder: Path, rounds: int) -> dict[str, list[float]]:
+    """Seconds from start to ready of ours and another commit's, each started alone."""
+    taken: dict[str, list[float]] = {}
+    for turn in range(rounds + 1):
+        for row in (OURS, BEFORE) if before else (OURS,):
+            port = free_port()
+            how = command(row, port, version, python=folder, before=before or folder, answer=b"")
+            with started(row, port, how, folder / f"{row}.log") as server:
+                if turn:  # the first one also reads its files from the disk
+                    taken.setdefault(row, []).append(server.ready_seconds)
+    return taken
+
+
+def start(stack: ExitStack, version: Path, before: Path | None, python: Path | None, folder: Path) -> dict[str, Server]:
     """All servers, ready, by row, and each found to be what it is said to be."""
-    python = fastapi_python()
-    before = checked_out(commit, folder / "before") if commit else folder
     servers: dict[str, Server] = {}
     answer = b""
     for row in (OURS, UNOBSERVED, BEFORE, FASTAPI, PREDECESSOR, LIMIT):
-        if (row == BEFORE and commit is None) or (row == FASTAPI and python is None):
+        if (row == BEFORE and before is None) or (row == FASTAPI and python is None):
             continue
         tell(f"Starting {row} ...")
         port = free_port()
-        how = command(row, port, version, python=python or folder, before=before, answer=answer)
+        how = command(row, port, version, python=python or folder, before=before or folder, answer=answer)
         servers[row] = stack.enter_context(started(row, port, how, folder / f"{row}.log"))
         if row == OURS:
             answer = servers[row].ask(json.dumps(EXAMPLE).encode())[2]
@@ -100,7 +115,7 @@ def measure(servers: dict[str, Server], load: Load, rounds: int, seconds: int) -
     for server in servers.values():
         load.singles(server, 16, 1)  # to be warm
     for connections in CONNECTIONS:
-        for row in turns(servers, rounds, f"as many requests as are answered, {connections} connections"):
+        for row in turns(servers, servers, rounds, f"as many requests as are answered, {connections} connections"):
             rate = load.singles(servers[row], connections, seconds)
             measured.singles.setdefault((row, connections), []).append(rate)
     half = measured.highest(OURS) / 2
@@ -108,24 +123,31 @@ def measure(servers: dict[str, Server], load: Load, rounds: int, seconds: int) -
         if row in servers:
             bearable = half <= BEARABLE * measured.highest(row)
             measured.due[row] = half if bearable else measured.highest(row) / 2, []
-    for row in turns(measured.due, rounds, "requests when they are due"):
+    for row in turns(measured.due, servers, rounds, "requests when they are due"):
         rate, figures = measured.due[row]
         figures.append(load.due(servers[row], rate, seconds))
     ourselves = tuple(row for row in (OURS, BEFORE) if row in servers)
-    for row in turns(ourselves, rounds, "batches"):
+    for row in turns(ourselves, servers, rounds, "batches"):
         measured.batches.setdefault(row, []).append(load.batches(servers[row], seconds))
-    for row in turns(ourselves, rounds, "others beside large batches"):
+    for row in turns(ourselves, servers, rounds, "others beside large batches"):
         measured.mixed.setdefault(row, []).append(load.mixed(servers[row], 2 * seconds))
     for row in ourselves:
-        measured.footprint[row] = servers[row].ready_seconds, ready[row], servers[row].resident()
+        measured.resident[row] = ready[row], servers[row].resident()
     return measured
 
 
-def turns(rows: Collection[str], rounds: int, what: str) -> Iterator[str]:
-    """Each row once a round, every other round backwards: what drifts steadily cancels out."""
+def turns(rows: Collection[str], servers: dict[str, Server], rounds: int, what: str) -> Iterator[str]:
+    """Each row once a round, all others paused, every other round backwards: what drifts steadily cancels out."""
+    for server in servers.values():
+        server.pause()
     for turn in range(rounds):
         tell(f"{what}: round {turn + 1} of {rounds} ...")
-        yield from (list(rows) if turn % 2 == 0 else reversed(list(rows)))
+        for row in list(rows) if turn % 2 == 0 else reversed(list(rows)):
+            servers[row].resume()
+            yield row
+            servers[row].pause()
+    for server in servers.values():
+        server.resume()
 
 
 if __name__ == "__main__":

@@ -40,8 +40,10 @@ class Measured:
     """With the requests a second that were due."""
     batches: dict[str, list[Rate]] = field(default_factory=dict)
     mixed: dict[str, list[Mixed]] = field(default_factory=dict)
-    footprint: dict[str, tuple[float, float, float]] = field(default_factory=dict)
-    """Seconds from start to ready, megabytes when ready and at the end."""
+    ready: dict[str, list[float]] = field(default_factory=dict)
+    """Seconds from start to ready."""
+    resident: dict[str, tuple[float, float]] = field(default_factory=dict)
+    """Megabytes when ready and at the end."""
 
     def highest(self, row: str) -> float:
         """The most requests a second that a row answered, the median of the rounds."""
@@ -65,8 +67,8 @@ def tables(measured: Measured, rows: Sequence[str]) -> None:
     _batches(measured)
     _mixed(measured)
     print("\nseconds from start to ready, resident megabytes when ready and at the end")
-    for row, (seconds, ready, end) in measured.footprint.items():
-        print(f"{row:<12}{seconds:>11.2f}{ready:>9.0f}{end:>9.0f}")
+    for row, (ready, end) in measured.resident.items():
+        print(f"{row:<12}{median(measured.ready[row]):>11.2f}{ready:>9.0f}{end:>9.0f}")
 
 
 def _singles(measured: Measured, rows: Sequence[str]) -> None:
@@ -125,6 +127,8 @@ def goals(measured: Measured) -> None:
             ratios = _ratios(measured.singles[OURS, 16], measured.singles[row, 16])
             _goal(f"ours / {row}, 16 connections", ratios, at_least=goal)
     if BEFORE in measured.batches:
+        ratios = _ratios(measured.singles[OURS, 1], measured.singles[BEFORE, 1])
+        _goal("ours / before, one connection", ratios, at_least=1.0)
         ratios = _ratios(measured.batches[OURS], measured.batches[BEFORE])
         _goal(f"ours / before, batches of {BATCH:,}", ratios, at_least=GOAL_BATCHES)
     _goal("ours, p99 at 16 connections, ms", [one.p99 for one in measured.singles[OURS, 16]])

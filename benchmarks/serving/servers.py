@@ -3,6 +3,7 @@
 import http.client
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -76,6 +77,14 @@ class Server:
     ready_seconds: float
     """From its start until it was ready."""
 
+    def pause(self) -> None:
+        """Have it rest: even idle it looks at its registry, on the core of the one that is measured."""
+        os.kill(self.pid, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Have it go on."""
+        os.kill(self.pid, signal.SIGCONT)
+
     def resident(self) -> float:
         """Its resident memory in megabytes."""
         status = Path(f"/proc/{self.pid}/status").read_text()
@@ -132,6 +141,7 @@ def started(row: str, port: int, how: Command, log: Path) -> Generator[Server]:
                 time.sleep(0.01)
             yield Server(row, port, process.pid, time.perf_counter() - start)
         finally:
+            process.send_signal(signal.SIGCONT)  # a paused one would not hear of its end
             process.terminate()
             process.wait()
 
