@@ -13,7 +13,7 @@ import msgspec
 
 from api.schemas import Answer, BadListing
 from api.serving import Champion
-from api.validation import Invalid, read_batch, read_rows
+from api.validation import Invalid
 from model_registry.listing import Listing, PriceCategory
 
 INLINE_BYTES = 8_192
@@ -45,7 +45,7 @@ def answer_batch(champion: Champion, body: bytes, *, probabilities: bool, partia
 
     Raises Invalid where the body is no batch or, unless `partial`, a listing in it is wrong.
     """
-    rows = read_rows(body) if partial else read_batch(body)
+    rows = champion.reader.rows(body) if partial else champion.reader.batch(body)
     parts, categories = list[bytes](), Counter[PriceCategory]()
     for start in range(0, len(rows), PART):
         part = rows[start : start + PART]

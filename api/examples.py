@@ -10,12 +10,9 @@ from api.concurrency import TOO_MANY
 from api.errors import FAILED
 from api.schemas import Health, Problem, WrongField
 from api.settings import Settings
-from api.validation import Invalid, read_batch, read_listing
-from model_registry.listing import EXAMPLE
+from api.validation import Invalid, reader_of
+from model_registry.market import Market
 from model_registry.settings import DEFAULT_REGISTRY
-
-WRONG_LISTING = {**EXAMPLE, "beds": "2", "neighbourhood": "Hoboken", "color": "red"}
-WRONG_BATCH = [EXAMPLE, {**EXAMPLE, "accommodates": 0}]
 
 NOT_PROMOTED = f"No model has been promoted in {DEFAULT_REGISTRY} yet: run the pipeline."
 
@@ -38,14 +35,24 @@ def refusals(settings: Settings) -> Examples:
     }
 
 
-def wrong_listing() -> Problem:
-    """What is answered to WRONG_LISTING."""
-    return _refused(read_listing, WRONG_LISTING)
+def wrong_listing(market: Market) -> dict[str, Any]:
+    """A listing with three faults."""
+    return {**market.example(), "beds": "2", "neighbourhood": "Nowhere", "color": "red"}
 
 
-def wrong_batch() -> Problem:
-    """What is answered to WRONG_BATCH."""
-    return _refused(read_batch, WRONG_BATCH)
+def wrong_batch(market: Market) -> list[dict[str, Any]]:
+    """A batch whose second listing is wrong."""
+    return [market.example(), {**market.example(), "accommodates": 0}]
+
+
+def refused_listing(market: Market) -> Problem:
+    """What is answered to `wrong_listing`."""
+    return _refused(reader_of(market).listing, wrong_listing(market))
+
+
+def refused_batch(market: Market) -> Problem:
+    """What is answered to `wrong_batch`."""
+    return _refused(reader_of(market).batch, wrong_batch(market))
 
 
 def not_ready() -> Health:

@@ -2,7 +2,7 @@
 
 import re
 from enum import StrEnum
-from typing import Annotated, Any, get_args, get_origin
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 import msgspec
 
@@ -12,6 +12,7 @@ MALFORMED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What reading JSON raises, whatever the bytes are."""
 
 _LONGEST = 60
+_MOST_ALLOWED = 50
 _PLACE = re.compile(r" - at `\$\.(\w+)`$")
 _UNKNOWN = "Object contains unknown field `"
 _MISSING = "Object missing required field `"
@@ -77,4 +78,10 @@ def _allowed(kind: Any) -> str:
     if kind is None:
         return ""
     bare = get_args(kind)[0] if get_origin(kind) is Annotated else kind
-    return f" (allowed: {', '.join(bare)})" if isinstance(bare, type) and issubclass(bare, StrEnum) else ""
+    texts = get_args(bare) if get_origin(bare) is Literal else tuple(bare) if _is_enum(bare) else ()
+    more = f" and {len(texts) - _MOST_ALLOWED:,} more" if len(texts) > _MOST_ALLOWED else ""
+    return f" (allowed: {', '.join(texts[:_MOST_ALLOWED])}{more})" if texts else ""
+
+
+def _is_enum(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, StrEnum)

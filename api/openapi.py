@@ -10,7 +10,8 @@ from api.observing import REQUEST_ID
 from api.schemas import Answer, BadListing, Health, Model, Problem
 from api.settings import Settings
 from api.validation import MOST_LISTINGS, PREFIX
-from model_registry.listing import EXAMPLE, Listing, PriceCategory
+from model_registry.listing import Listing, PriceCategory
+from model_registry.market import Market
 
 Part = dict[str, Any]
 """A part of the document."""
@@ -40,12 +41,15 @@ _TAGS = {
 _POSTING, _READING = (400, 408, 413, 415, 500, 503), (500, 503)
 
 
-def document(settings: Settings, category: PriceCategory) -> Part:
-    """The document for some settings; `category` is what the example listing is answered with."""
-    components, schemes = _schemas(), _schemes()
+def document(settings: Settings, market: Market, category: PriceCategory) -> Part:
+    """The document for some settings and the market that is served.
+
+    `category` is what the market's example listing is answered with.
+    """
+    components, schemes, example = _schemas(market), _schemes(), market.example()
     secured = bool(settings.keys())
     told = examples.refusals(settings)
-    answer = Answer(int(EXAMPLE["id"]), category)
+    answer = Answer(int(example["id"]), category)
     listings = {"type": "array", "items": _ref(Listing), "minItems": 1, "maxItems": MOST_LISTINGS}
     answers = {"type": "array", "items": {"anyOf": [_ref(Answer), _ref(BadListing)]}}
     probabilities = _flag("probabilities", "Add the probabilities of the four categories.")
@@ -62,10 +66,10 @@ def document(settings: Settings, category: PriceCategory) -> Part:
                 "description": "Every field is required and strictly typed, and no others are taken. The text of a "
                 f"400 for a wrong body begins with `{PREFIX}`.",
                 "parameters": [probabilities],
-                "requestBody": _body("The listing", _ref(Listing), EXAMPLE),
+                "requestBody": _body("The listing", _ref(Listing), example),
                 "responses": {
                     "200": _answered(_ref(Answer), answer),
-                    **_with(posting, "400", "wrong fields", examples.wrong_listing()),
+                    **_with(posting, "400", "wrong fields", examples.refused_listing(market)),
                 },
             }
         },
@@ -76,10 +80,10 @@ def document(settings: Settings, category: PriceCategory) -> Part:
                 "summary": f"The price categories of up to {MOST_LISTINGS:,} listings",
                 "description": "Answered in order, by one model. A bad listing fails all, unless partial.",
                 "parameters": [probabilities, partial],
-                "requestBody": _body("The listings", listings, [EXAMPLE]),
+                "requestBody": _body("The listings", listings, [example]),
                 "responses": {
                     "200": _answered(answers, [answer]),
-                    **_with(posting, "400", "wrong fields", examples.wrong_batch()),
+                    **_with(posting, "400", "wrong fields", examples.refused_batch(market)),
                 },
             }
         },
@@ -126,11 +130,31 @@ def document(settings: Settings, category: PriceCategory) -> Part:
     }
 
 
-def _schemas() -> dict[str, Part]:
-    kinds = [Listing, Answer, BadListing, Health, Model, Problem]
+def _schemas(market: Market) -> dict[str, Part]:
+    kinds = [market.listing, Answer, BadListing, Health, Model, Problem]
     _, components = msgspec.json.schema_components(kinds, ref_template=_TEMPLATE)
+    # With a name of its own, as other enums have: generators of clients make a type of it.
+    neighbourhood = components["Listing"]["properties"]["neighbourhood"]
+    components["Neighbourhood"] = {
+        "title": "Neighbourhood",
+        "description": f"The neighbourhoods of {market.title}.",
+        "enum": neighbourhood.pop("enum"),
+    }
+    neighbourhood["$ref"] = _TEMPLATE.format(name="Neighbourhood")
+    for name, what in _prices(market).items():
+        components["Probabilities"]["properties"][name]["description"] = f"That a night costs {what}."
     # To msgspec an enum's texts say all; generators of clients want its type as well.
     return {name: {"type": "string", **schema} if "enum" in schema else schema for name, schema in components.items()}
+
+
+def _prices(market: Market) -> dict[str, str]:
+    low, mid, high = map(market.money, market.category_limits)
+    return {
+        "Low": f"up to {low}",
+        "Mid": f"more than {low} and up to {mid}",
+        "High": f"more than {mid} and up to {high}",
+        "Lux": f"more than {high}",
+    }
 
 
 def _schemes() -> dict[str, Part]:

@@ -19,7 +19,8 @@ from litestar.status_codes import HTTP_304_NOT_MODIFIED
 from api.openapi import document
 from api.routes import Service
 from api.settings import Settings
-from model_registry.listing import EXAMPLE, Listing, PriceCategory
+from model_registry.listing import PriceCategory
+from model_registry.market import NEW_YORK, Market
 
 ApiRequest = Request[None, None, State]
 
@@ -51,7 +52,6 @@ SwaggerUIBundle({
   persistAuthorization: false,
 });
 """
-_LISTING = msgspec.convert(EXAMPLE, Listing)
 _ASSETS = {"swagger-ui.css": "text/css", "swagger-ui-bundle.js": "text/javascript"}
 
 
@@ -122,8 +122,12 @@ async def docs_asset(request: ApiRequest, name: FromPath[str]) -> Response[bytes
 async def openapi(request: ApiRequest, service: NamedDependency[Service]) -> Response[bytes | None]:
     """The OpenAPI document; its example is answered with what the model says that answers now."""
     champion = service.serving.champion
-    category = champion.answers([_LISTING], probabilities=[False])[0].price_category if champion else PriceCategory.MID
-    return _document(request.app.state.settings, category).answer(request)
+    market, category = NEW_YORK, PriceCategory.MID
+    if champion is not None:
+        market = champion.market
+        listing = msgspec.convert(market.example(), market.listing)
+        category = champion.answers([listing], probabilities=[False])[0].price_category
+    return _document(request.app.state.settings, market, category).answer(request)
 
 
 @cache
@@ -143,5 +147,5 @@ def _asset(name: str) -> Page:
 
 
 @cache
-def _document(settings: Settings, category: PriceCategory) -> Page:
-    return Page.of(msgspec.json.encode(document(settings, category)), "application/json")
+def _document(settings: Settings, market: Market, category: PriceCategory) -> Page:
+    return Page.of(msgspec.json.encode(document(settings, market, category)), "application/json")

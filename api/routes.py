@@ -24,7 +24,6 @@ from api.microbatch import Microbatch
 from api.schemas import Health, Model
 from api.serving import Champion, Serving
 from api.settings import Settings
-from api.validation import read_listing
 
 ApiRequest = Request[None, None, State]
 
@@ -80,7 +79,7 @@ async def classify(scope: HTTPScope, receive: Receive, send: Send) -> None:
     champion = service.champion()
     body = await json_body(scope, receive, limit=service.settings.body_limit, seconds=service.settings.body_seconds)
     with service.answering:
-        answer = await service.microbatch.answer(champion, read_listing(body), probabilities=probabilities)
+        answer = await service.microbatch.answer(champion, champion.reader.listing(body), probabilities=probabilities)
     service.metrics.predicted(answer.price_category, champion.version)
     await send_json(send, _encode(answer), champion.raw_headers)
 

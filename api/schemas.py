@@ -15,10 +15,10 @@ class Probabilities(
 ):
     """How probable each price category is; together they are one."""
 
-    low: Annotated[float, Meta(description="That a night costs up to 90 dollars.")]
-    mid: Annotated[float, Meta(description="That a night costs more than 90 and up to 180 dollars.")]
-    high: Annotated[float, Meta(description="That a night costs more than 180 and up to 400 dollars.")]
-    lux: Annotated[float, Meta(description="That a night costs more than 400 dollars.")]
+    low: Annotated[float, Meta(description="That it is Low: a night costs up to the first of its market's limits.")]
+    mid: Annotated[float, Meta(description="That it is Mid: above that, and up to the second.")]
+    high: Annotated[float, Meta(description="That it is High: above that, and up to the third.")]
+    lux: Annotated[float, Meta(description="That it is Lux: above that.")]
 
 
 class Answer(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):

@@ -10,9 +10,11 @@ from dataclasses import dataclass
 
 from api.metrics import Metrics
 from api.schemas import Answer, Model, Probabilities
+from api.validation import Reader, reader_of
 from model_registry.classifier import Classifier, ModelRefused, PublishedModel
 from model_registry.history import HistoryDamaged
 from model_registry.listing import CATEGORIES, Listing, encode_all
+from model_registry.market import Market
 from model_registry.store import Registry, UnknownVersion
 
 POLL_SECONDS = 1.0
@@ -52,6 +54,9 @@ class Champion:
 
     model: Model
     classifier: Classifier
+    market: Market
+    reader: Reader
+    """Of listings of that market."""
     headers: dict[str, str]
     raw_headers: tuple[tuple[bytes, bytes], ...]
     """The same as ASGI has them."""
@@ -80,6 +85,8 @@ class Champion:
                 metrics=manifest.metrics.get("test", {}),
             ),
             classifier=published.classifier,
+            market=manifest.market,
+            reader=reader_of(manifest.market),
             headers=headers,
             raw_headers=tuple((name.lower().encode(), value.encode()) for name, value in headers.items()),
         )
@@ -93,7 +100,7 @@ class Champion:
         """The answer to each listing, in order, with the probabilities where they are asked for."""
         if not listings:
             return []
-        of_each = self.classifier.probabilities(encode_all(listings))
+        of_each = self.classifier.probabilities(encode_all(listings, self.market.codes))
         codes = of_each.argmax(axis=1).tolist()
         if not any(probabilities):
             return [Answer(listing.id, CATEGORIES[code]) for listing, code in zip(listings, codes, strict=True)]

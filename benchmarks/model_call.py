@@ -37,6 +37,7 @@ from mle_assets.listings.snapshot import read_snapshot
 from mle_assets.listings.synthetic import write_snapshot
 from model_registry.classifier import MODEL_FILE, Classifier
 from model_registry.listing import CATEGORIES, EXAMPLE, FEATURES, Listing
+from model_registry.market import NEW_YORK
 from model_registry.store import Registry
 
 SIZES = (1, 2, 4, 8, 16, 64)
@@ -51,7 +52,7 @@ def listings() -> Rows:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "listings.csv"
         write_snapshot(path, LISTINGS)
-        return feature_matrix(clean(read_snapshot(str(path)).listings, "synthetic").listings)
+        return feature_matrix(clean(read_snapshot(str(path)).listings, "synthetic", NEW_YORK).listings, NEW_YORK)
 
 
 def without_trees() -> bytes:

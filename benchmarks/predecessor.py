@@ -21,13 +21,16 @@ from sklearn.model_selection import train_test_split
 from mle_assets.listings.cleaning import clean
 from mle_assets.listings.features import category_codes, feature_matrix
 from mle_assets.models.candidates import PREDECESSOR_FEATURES
+from model_registry.market import NEW_YORK
 
 
 def main(snapshot: str, folder: Path) -> None:
     """Do all of it in a folder."""
     raw = pd.read_csv(snapshot, dtype=str, keep_default_na=False)
-    listings = clean(raw, snapshot).listings
-    used = pd.DataFrame(feature_matrix(listings)[:, : len(PREDECESSOR_FEATURES)], columns=list(PREDECESSOR_FEATURES))
+    listings = clean(raw, snapshot, NEW_YORK).listings
+    used = pd.DataFrame(
+        feature_matrix(listings, NEW_YORK)[:, : len(PREDECESSOR_FEATURES)], columns=list(PREDECESSOR_FEATURES)
+    )
     used["price_category"] = category_codes(listings)
     used.assign(id=listings["id"].to_numpy()).to_csv(folder / "listings.csv", index=False)
     del raw, listings, used

@@ -26,6 +26,7 @@ from mle_assets.models.validation import validation
 from mle_assets.release.champion import champion
 from mle_assets.release.observation import observe_champion, the_registry_agrees
 from mle_assets.resources import Settings, make_resources
+from model_registry.market import BadMarket
 from model_registry.settings import BadSetting, read_settings
 
 
@@ -65,11 +66,10 @@ def defs() -> dg.Definitions:
     # dagster.yaml names the console's handler; Dagster would warn of that in every run as being new.
     warnings.filterwarnings("ignore", "Handling yaml-defined logging", dg.BetaWarning)
     try:
-        settings = read_settings(Settings, os.environ)
-    except BadSetting as error:
+        definitions = make_definitions(read_settings(Settings, os.environ))
+    except (BadSetting, BadMarket) as error:
         # The one error that the `dagster` command shows as a sentence instead of a trace.
         raise click.ClickException(str(error)) from error
-    definitions = make_definitions(settings)
     # What is loaded by now stays: nobody need look through it for cycles again, hundreds of thousands of objects.
     gc.freeze()
     return definitions

@@ -11,14 +11,20 @@ from mle_assets.artefacts import Artefacts, Tables
 from mle_assets.listings import synthetic
 from mle_assets.listings.snapshot import DefaultSnapshot
 from mle_assets.release.champion import Release
+from model_registry.market import DEFAULT_MARKET, read_market
+from model_registry.market import FOLDER as MARKET_FOLDER
 from model_registry.settings import DEFAULT_REGISTRY
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """The environment of the Dagster side; each field is the variable of the same name in capitals."""
 
-    snapshot: str = synthetic.SOURCE
-    """The snapshot a run reads unless its config names one: a path, an http(s) URL, or "synthetic"."""
+    market: str = DEFAULT_MARKET
+    """The city: the name of a file in MARKET_FOLDER, without its ending."""
+    market_folder: str = MARKET_FOLDER
+    """The folder of market files."""
+    snapshot: str | None = None
+    """What a run reads unless its config says otherwise: a path, a URL or "synthetic"; else the market's own."""
     synthetic_listings: Annotated[int, Meta(ge=1)] = synthetic.DEFAULT_LISTINGS
     """How many listings the synthetic snapshot has."""
     snapshot_folder: str = "var/snapshots"
@@ -36,12 +42,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def make_resources(settings: Settings) -> dict[str, object]:
-    """Every resource by the name under which the assets ask for it."""
+    """Every resource by the name under which the assets ask for it; raises BadMarket where there is no such market."""
+    market = read_market(Path(settings.market_folder) / f"{settings.market}.toml")
     return {
+        "market": market,
         "tables": Tables(folder=settings.asset_folder),
         "artefacts": Artefacts(folder=settings.asset_folder),
         "default_snapshot": DefaultSnapshot(
-            source=settings.snapshot,
+            source=settings.snapshot or market.snapshot or synthetic.SOURCE,
+            market=market.name,
             synthetic_listings=settings.synthetic_listings,
             synthetic_folder=settings.asset_folder,
         ),

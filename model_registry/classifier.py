@@ -19,13 +19,12 @@ from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 from model_registry import disk
 from model_registry.listing import CATEGORIES, FEATURES, Listing, PriceCategory, encode
 from model_registry.manifest import (
-    SIGNATURE,
     FileDigest,
-    GoldenRow,
     Manifest,
     ManifestRefused,
     digest,
     read_manifest,
+    signature_of,
     version_id,
 )
 
@@ -82,10 +81,6 @@ class Classifier:
         """
         return cast("NDArray[np.float32]", self._run(["probabilities"], {"features": rows}, self._run_options)[0])
 
-    def classify(self, listing: Listing) -> PriceCategory:
-        """The most probable category of a listing; of equally probable ones the cheaper."""
-        return CATEGORIES[int(self.probabilities(encode(listing))[0].argmax())]
-
 
 @dataclass(frozen=True)
 class PublishedModel:
@@ -93,6 +88,11 @@ class PublishedModel:
 
     manifest: Manifest
     classifier: Classifier
+
+    def classify(self, listing: Listing) -> PriceCategory:
+        """The most probable category of a listing of its market; of equally probable ones the cheaper."""
+        row = encode(listing, self.manifest.market.codes)
+        return CATEGORIES[int(self.classifier.probabilities(row)[0].argmax())]
 
 
 def open_version(folder: Path) -> PublishedModel:
@@ -107,7 +107,7 @@ def open_version(folder: Path) -> PublishedModel:
         _check_files(folder, manifest, model, report)
         _check_signature(manifest)
         classifier = Classifier(model)
-        _check_golden(classifier, manifest.golden)
+        _check_golden(classifier, manifest)
     except (ModelRefused, ManifestRefused) as error:
         raise ModelRefused(f"version {folder.name} is refused: {error}") from error
     except OSError as error:
@@ -143,17 +143,24 @@ def _check_files(folder: Path, manifest: Manifest, model: bytes, report: bytes) 
 
 
 def _check_signature(manifest: Manifest) -> None:
-    for part in SIGNATURE.__struct_fields__:
-        published, served = getattr(manifest.signature, part), getattr(SIGNATURE, part)
+    wanted = signature_of(manifest.market)
+    for part in wanted.__struct_fields__:
+        published, served = getattr(manifest.signature, part), getattr(wanted, part)
         if published != served:
             raise ModelRefused(f"its {part} are {list(published)}, this code's are {list(served)}")
 
 
-def _check_golden(classifier: Classifier, golden: tuple[GoldenRow, ...]) -> None:
-    if not golden:
+def _check_golden(classifier: Classifier, manifest: Manifest) -> None:
+    if not manifest.golden:
         raise ModelRefused("its manifest has no golden rows to check the model with")
-    for row in golden:
-        answer = classifier.probabilities(encode(row.listing))[0]
+    codes = manifest.market.codes
+    for row in manifest.golden:
+        if row.listing.neighbourhood not in codes:
+            raise ModelRefused(
+                f"its golden row {row.listing.id} is in {row.listing.neighbourhood}, which is none of its market's "
+                "neighbourhoods"
+            )
+        answer = classifier.probabilities(encode(row.listing, codes))[0]
         difference = float(np.abs(answer - np.array(row.probabilities)).max())
         if not difference <= TOLERANCE:
             raise ModelRefused(

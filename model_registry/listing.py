@@ -1,6 +1,6 @@
 """The vocabulary: what a listing is, what a model sees of it, what a model answers."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Annotated, Final
 
@@ -19,16 +19,6 @@ class RoomType(StrEnum):
     HOTEL = "Hotel room"
 
 
-class Neighbourhood(StrEnum):
-    """New York's boroughs; a member's position is its code in the feature row."""
-
-    BRONX = "Bronx"
-    QUEENS = "Queens"
-    STATEN_ISLAND = "Staten Island"
-    BROOKLYN = "Brooklyn"
-    MANHATTAN = "Manhattan"
-
-
 class PriceCategory(StrEnum):
     """What a model answers; a member's position is its column among the probabilities."""
 
@@ -39,7 +29,6 @@ class PriceCategory(StrEnum):
 
 
 ROOM_TYPE_CODES = {room_type: code for code, room_type in enumerate(RoomType)}
-NEIGHBOURHOOD_CODES = {neighbourhood: code for code, neighbourhood in enumerate(Neighbourhood)}
 CATEGORIES = tuple(PriceCategory)
 
 FEATURES = (
@@ -60,7 +49,10 @@ FEATURES = (
 
 # No part of a listing can lead back to it: ten thousand of them need not be searched for cycles, again and again.
 class Listing(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, gc=False):
-    """One listing to be priced: every field required, none other taken, every number bounded."""
+    """One listing to be priced: every field required, none other taken, every number bounded.
+
+    Which neighbourhoods there are is for its market to say: `Market.listing` is what a client's is read by.
+    """
 
     id: Annotated[int, Meta(ge=0, le=2**63 - 1, description="Its number at Airbnb; the answer carries it.")]
     accommodates: Annotated[int, Meta(ge=1, le=100, description="How many guests it takes.")]
@@ -68,7 +60,7 @@ class Listing(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     beds: Annotated[int, Meta(ge=0, le=100, description="How many beds it has.")]
     bedrooms: Annotated[int, Meta(ge=0, le=100, description="How many bedrooms it has; 0 for a studio.")]
     bathrooms: Annotated[float, Meta(ge=0, le=100, multiple_of=0.5, description="How many bathrooms; halves count.")]
-    neighbourhood: Annotated[Neighbourhood, Meta(description="The borough it is in.")]
+    neighbourhood: Annotated[str, Meta(description="The neighbourhood it is in.")]
     tv: Annotated[bool, Meta(description="Whether it has a television.")]
     elevator: Annotated[bool, Meta(description="Whether the house has an elevator.")]
     internet: Annotated[bool, Meta(description="Whether it has internet.")]
@@ -93,17 +85,20 @@ EXAMPLE: Final[dict[str, int | float | bool | str]] = {
 """A listing as a client sends it: the one that README, demo, documentation and tests ask about."""
 
 
-def encode(listing: Listing) -> NDArray[np.float32]:
+def encode(listing: Listing, neighbourhoods: Mapping[str, int]) -> NDArray[np.float32]:
     """The listing as one feature row: shape (1, 11), float32, in the order of FEATURES."""
-    return encode_all([listing])
+    return encode_all([listing], neighbourhoods)
 
 
-def encode_all(listings: Sequence[Listing]) -> NDArray[np.float32]:
-    """Listings as feature rows: shape (n, 11), float32, in the order of FEATURES."""
+def encode_all(listings: Sequence[Listing], neighbourhoods: Mapping[str, int]) -> NDArray[np.float32]:
+    """Listings as feature rows: shape (n, 11), float32, in the order of FEATURES.
+
+    `neighbourhoods` are the codes of their market's; raises KeyError for a listing of another one.
+    """
     return np.array(
         [
             (
-                NEIGHBOURHOOD_CODES[listing.neighbourhood],
+                neighbourhoods[listing.neighbourhood],
                 ROOM_TYPE_CODES[listing.room_type],
                 listing.accommodates,
                 listing.bathrooms,

@@ -5,13 +5,14 @@ import hashlib
 
 import msgspec
 
-from model_registry.listing import CATEGORIES, FEATURES, Listing, Neighbourhood, RoomType
+from model_registry.listing import CATEGORIES, FEATURES, Listing, RoomType
+from model_registry.market import NEW_YORK, Market
 from model_registry.profile import Profile
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """The version that is written; every version up to it is read."""
 
-_SINCE = {"profile": 2}
+_SINCE = {"profile": 2, "market": 3}
 """The schema version that brought a field; the others were there from the start."""
 
 
@@ -31,13 +32,14 @@ class Signature(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     classes: tuple[str, ...]
 
 
-SIGNATURE = Signature(
-    features=FEATURES,
-    room_types=tuple(RoomType),
-    neighbourhoods=tuple(Neighbourhood),
-    classes=CATEGORIES,
-)
-"""The only signature this code serves."""
+def signature_of(market: Market) -> Signature:
+    """The only signature this code serves for a market."""
+    return Signature(
+        features=FEATURES,
+        room_types=tuple(RoomType),
+        neighbourhoods=market.neighbourhoods,
+        classes=CATEGORIES,
+    )
 
 
 class Snapshot(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -79,10 +81,11 @@ class GoldenRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Everything known about one published version; written once, never changed.
 
-    `metrics` holds "test" and "cross_validation" figures by name. `data_versions` maps the key of every
-    upstream asset ("listings", "models/...") to the data version the model was made from. `profile` describes the
-    listings it was trained on; schema version 1 had none. `checksum` is the SHA-256 of the manifest's own file with
-    an empty checksum, so that no byte of it can change unnoticed.
+    `market` is the one it was made for; before schema version 3 each was New York's. `metrics` holds "test" and
+    "cross_validation" figures by name. `data_versions` maps the key of every upstream asset ("listings",
+    "models/...") to the data version the model was made from. `profile` describes the listings it was trained on;
+    schema version 1 had none. `checksum` is the SHA-256 of the manifest's own file with an empty checksum, so that no
+    byte of it can change unnoticed.
     """
 
     schema_version: int
@@ -100,6 +103,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     run: Run
     golden: tuple[GoldenRow, ...]
     profile: Profile | None = None
+    market: Market = NEW_YORK
     checksum: str = ""
 
 

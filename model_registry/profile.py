@@ -4,14 +4,13 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from model_registry.listing import CATEGORIES, FEATURES, NEIGHBOURHOOD_CODES, ROOM_TYPE_CODES
+from model_registry.listing import CATEGORIES, FEATURES, ROOM_TYPE_CODES
+from model_registry.market import Market
 
 PRICE_CATEGORY = "price_category"
 """The name of the answers' own distribution, beside those of the features."""
 
 _BINS = 10
-_CODES = {"neighbourhood": len(NEIGHBOURHOOD_CODES), "room_type": len(ROOM_TYPE_CODES), PRICE_CATEGORY: len(CATEGORIES)}
-
 Values = NDArray[np.float32] | NDArray[np.int64]
 
 
@@ -33,14 +32,19 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     distributions: dict[str, Distribution]
 
 
-def profile_of(rows: NDArray[np.float32], codes: NDArray[np.int64]) -> Profile:
-    """The profile of listings with feature rows (n, 11) and category codes (n,); n is at least 1.
+def profile_of(rows: NDArray[np.float32], codes: NDArray[np.int64], market: Market) -> Profile:
+    """The profile of a market's listings with feature rows (n, 11) and category codes (n,); n is at least 1.
 
     A number's bins are the tenths of these very listings, fewer where values repeat; a code has a bin of its own.
     """
+    how_many = {
+        "neighbourhood": len(market.neighbourhoods),
+        "room_type": len(ROOM_TYPE_CODES),
+        PRICE_CATEGORY: len(CATEGORIES),
+    }
     distributions: dict[str, Distribution] = {}
     for name, values in columns(rows, codes).items():
-        edges = _edges(name, values)
+        edges = _edges_of_codes(how_many[name]) if name in how_many else _edges(values)
         distributions[name] = Distribution(edges, count(values, edges))
     return Profile(len(rows), distributions)
 
@@ -56,9 +60,11 @@ def count(values: Values, edges: tuple[float, ...]) -> tuple[int, ...]:
     return tuple(np.bincount(bins, minlength=len(edges) + 1).tolist())
 
 
-def _edges(name: str, values: Values) -> tuple[float, ...]:
-    if name in _CODES:
-        return tuple(float(code) for code in range(_CODES[name] - 1))
+def _edges_of_codes(how_many: int) -> tuple[float, ...]:
+    return tuple(float(code) for code in range(how_many - 1))
+
+
+def _edges(values: Values) -> tuple[float, ...]:
     # An observed value, never one between two: a count of 2 is then in the bin that ends with 2.
     tenths = np.quantile(values, np.arange(1, _BINS) / _BINS, method="inverted_cdf")
     inner = np.unique(tenths[tenths < values.max()])

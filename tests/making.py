@@ -11,8 +11,9 @@ from sklearn.tree import DecisionTreeClassifier
 from mle_assets.models.onnx_export import export
 from model_registry.classifier import Classifier
 from model_registry.history import Decision
-from model_registry.listing import EXAMPLE, FEATURES, Listing, Neighbourhood, RoomType, encode
-from model_registry.manifest import SCHEMA_VERSION, SIGNATURE, GoldenRow, Manifest, Rows, Run, Snapshot, digest
+from model_registry.listing import EXAMPLE, FEATURES, Listing, RoomType, encode
+from model_registry.manifest import SCHEMA_VERSION, GoldenRow, Manifest, Rows, Run, Snapshot, digest, signature_of
+from model_registry.market import NEW_YORK
 from model_registry.profile import profile_of
 from model_registry.store import Registry
 
@@ -21,14 +22,14 @@ KEEP = Decision(promote=False, reason="Not better.", numbers={"mean_difference":
 
 
 LISTINGS = st.builds(
-    Listing,
+    NEW_YORK.listing,
     id=st.integers(0, 2**63 - 1),
     accommodates=st.integers(1, 100),
     room_type=st.sampled_from(RoomType),
     beds=st.integers(0, 100),
     bedrooms=st.integers(0, 100),
     bathrooms=st.integers(0, 200).map(lambda halves: halves / 2),
-    neighbourhood=st.sampled_from(Neighbourhood),
+    neighbourhood=st.sampled_from(NEW_YORK.neighbourhoods),
     tv=st.booleans(),
     elevator=st.booleans(),
     internet=st.booleans(),
@@ -40,7 +41,7 @@ LISTINGS = st.builds(
 
 def listing(**changes: object) -> Listing:
     """The README's listing, changed."""
-    return msgspec.convert({**EXAMPLE, **changes}, Listing)
+    return msgspec.convert({**EXAMPLE, **changes}, NEW_YORK.listing)
 
 
 def model(seed: int) -> bytes:
@@ -55,10 +56,10 @@ def manifest(content: bytes, candidate: str = "tree") -> Manifest:
     """A manifest that fits the model, with golden rows of its own answers."""
     classifier = Classifier(content)
     golden = tuple(
-        GoldenRow(row, tuple(float(p) for p in classifier.probabilities(encode(row))[0]))  # pyright: ignore
+        GoldenRow(row, tuple(float(p) for p in classifier.probabilities(encode(row, NEW_YORK.codes))[0]))  # pyright: ignore
         for row in (
             listing(),
-            listing(id=2, accommodates=2, room_type=RoomType.PRIVATE, neighbourhood=Neighbourhood.QUEENS, tv=False),
+            listing(id=2, accommodates=2, room_type=RoomType.PRIVATE, neighbourhood="Queens", tv=False),
         )
     )
     return Manifest(
@@ -68,7 +69,7 @@ def manifest(content: bytes, candidate: str = "tree") -> Manifest:
         created_at=datetime(2026, 1, 1, tzinfo=UTC),
         model=digest(content),
         report=digest(b""),
-        signature=SIGNATURE,
+        signature=signature_of(NEW_YORK),
         metrics={"test": {"accuracy": 0.7, "roc_auc": 0.88, "log_loss": 0.72}, "cross_validation": {"log_loss": 0.74}},
         parameters={"estimator": "DecisionTreeClassifier", "max_depth": 3},
         snapshot=Snapshot(source="listings.csv.gz", sha256="ab" * 32, date=None, synthetic=False),
@@ -76,7 +77,7 @@ def manifest(content: bytes, candidate: str = "tree") -> Manifest:
         data_versions={"raw_listings": "ab" * 32},
         run=Run(run_id="run-1", training_run_id="run-0", git_commit=None, code_versions={}, libraries={}),
         golden=golden,
-        profile=profile_of(np.zeros((4, len(FEATURES)), dtype=np.float32), np.arange(4)),
+        profile=profile_of(np.zeros((4, len(FEATURES)), dtype=np.float32), np.arange(4), NEW_YORK),
     )
 
 

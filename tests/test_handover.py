@@ -9,6 +9,7 @@ from api.settings import Settings
 from mle_assets.evaluation.evaluation import Evaluation
 from mle_assets.listings.features import to_listing
 from model_registry.listing import CATEGORIES, encode
+from model_registry.market import NEW_YORK
 from tests.conftest import Pipeline
 
 
@@ -31,4 +32,6 @@ def test_the_api_answers_as_the_evaluation_did(ready: Pipeline) -> None:
             assert answer.headers["X-Model-Version"] == champion.version
             assert answer.headers["X-Run-Id"] == run.run_id
             stated = row[[f"price_category_prob_{code}" for code in range(4)]].to_numpy(dtype=float)
-            np.testing.assert_allclose(published.classifier.probabilities(encode(listing))[0], stated, atol=1e-6)
+            np.testing.assert_allclose(
+                published.classifier.probabilities(encode(listing, NEW_YORK.codes))[0], stated, atol=1e-6
+            )

@@ -25,6 +25,7 @@ from mle_assets.listings.snapshot import read_snapshot
 from mle_assets.listings.synthetic import write_snapshot
 from mle_assets.models.candidates import CANDIDATES, PREDECESSOR_FEATURES
 from model_registry.listing import CATEGORIES, FEATURES, Listing, encode
+from model_registry.market import NEW_YORK
 
 
 def limit(answer: bytes) -> ASGIApp:
@@ -49,7 +50,7 @@ def predecessor() -> ASGIApp:
 
     def price(body: bytes) -> bytes:
         listing = msgspec.json.decode(body, type=Listing)
-        table = pd.DataFrame(encode(listing), columns=list(FEATURES))
+        table = pd.DataFrame(encode(listing, NEW_YORK.codes), columns=list(FEATURES))
         table["neighbourhood"] = table["neighbourhood"].map(dict(enumerate(range(5))))
         table["room_type"] = table["room_type"].map(dict(enumerate(range(4))))
         [code] = forest.predict(table[list(PREDECESSOR_FEATURES)].to_numpy())
@@ -73,9 +74,9 @@ def _forest() -> BaseEstimator:
     # On a synthetic snapshot of the real one's size; with the threads for each answer that it had.
     with tempfile.TemporaryDirectory() as folder:
         write_snapshot(Path(folder) / "listings.csv", 31_841)
-        listings = clean(read_snapshot(f"{folder}/listings.csv").listings, "synthetic").listings
+        listings = clean(read_snapshot(f"{folder}/listings.csv").listings, "synthetic", NEW_YORK).listings
     largest = next(candidate for candidate in CANDIDATES if candidate.name == "simple_classifier_500")
-    columns = feature_matrix(listings)[:, : len(PREDECESSOR_FEATURES)]
+    columns = feature_matrix(listings, NEW_YORK)[:, : len(PREDECESSOR_FEATURES)]
     return largest.estimator.fit(columns, category_codes(listings)).set_params(n_jobs=4)
 
 

@@ -27,6 +27,7 @@ from mle_assets.models.validation import CrossValidation, Validation
 from model_registry.classifier import REPORT_FILE, Classifier
 from model_registry.listing import CATEGORIES, FEATURES
 from model_registry.manifest import Snapshot
+from model_registry.market import Market
 
 _LATENCY_CALLS = 200
 _SEED = 0
@@ -59,6 +60,7 @@ def evaluate(
     model: bytes,
     validated: CrossValidation,
     test: pd.DataFrame,
+    market: Market,
     snapshot: Snapshot | None = None,
 ) -> tuple[Figures, pd.DataFrame, Report]:
     """A model's figures on the test listings, the predecessor's prediction rows, and what the report shows.
@@ -67,7 +69,7 @@ def evaluate(
     far as it is known.
     """
     classifier, features = Classifier(model), features_of(training.candidate)
-    X, y = feature_matrix(test), category_codes(test)
+    X, y = feature_matrix(test, market), category_codes(test)
     probabilities = answers(classifier, X, features)
     figures = Figures(
         candidate=training.candidate,
@@ -172,6 +174,7 @@ def evaluations(
     validation: pd.DataFrame,
     test_listings: pd.DataFrame,
     artefacts: dg.ResourceParam[Artefacts],
+    market: dg.ResourceParam[Market],
 ) -> Iterator[dg.MaterializeResult[Evaluation]]:
     """Every candidate's file, as it would be served, asked about the test listings."""
     snapshot, validated = snapshot_behind(context.instance, "test_listings"), Validation(validation)
@@ -179,7 +182,9 @@ def evaluations(
     def evaluated(name: str) -> Iterator[tuple[float, Evaluation]]:
         start = time.perf_counter()
         model = artefacts.load(dg.AssetKey(["models", name]), TrainedModel)
-        figures, predictions, report = evaluate(model.training, model.onnx, validated.of(name), test_listings, snapshot)
+        figures, predictions, report = evaluate(
+            model.training, model.onnx, validated.of(name), test_listings, market, snapshot
+        )
         yield time.perf_counter() - start, Evaluation(figures, predictions, render(report))
 
     selected = {key.path[-1] for key in context.selected_asset_keys}

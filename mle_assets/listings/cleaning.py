@@ -23,12 +23,8 @@ from mle_assets.listings.parsing import (
     was_a_float,
 )
 from mle_assets.listings.snapshot import sample_table, source_of
-from model_registry.listing import CATEGORIES, Neighbourhood, RoomType, bounds
-
-CATEGORY_LIMITS = (90.0, 180.0, 400.0)
-"""Dollars a night: up to and including each are Low, Mid and High, above the last is Lux."""
-LOWEST_PRICE = 10.0
-"""Dollars; a listing at or below it is not bookable, its price is a placeholder."""
+from model_registry.listing import CATEGORIES, RoomType, bounds
+from model_registry.market import Market
 
 LEAST_SHARE_KEPT = 0.25
 """Newer snapshots lose up to half of their rows to missing prices; a loss beyond three quarters is a fault."""
@@ -37,7 +33,6 @@ _INTEGERS = ("id", "accommodates", "bedrooms", "beds")
 _NUMBERS = (*_INTEGERS, "bathrooms", "latitude", "longitude")
 _LIMITS = bounds()
 _CURES = {
-    "neighbourhood": "New York's boroughs are needed in its column neighbourhood_group_cleansed",
     "id damaged": "its ids must be written as text or whole numbers",
     "price ambiguous": "its prices must be written with two decimals",
 }
@@ -53,8 +48,8 @@ class Cleaned:
     dropped: dict[str, int]
 
 
-def clean(raw: pd.DataFrame, source: str) -> Cleaned:
-    """The listings a model can learn from, in the order of the snapshot, with a new index.
+def clean(raw: pd.DataFrame, source: str, market: Market) -> Cleaned:
+    """The listings a market's model can learn from, in the order of the snapshot, with a new index.
 
     Takes the columns of RAW_COLUMNS as text; an empty text is a missing one. A row is counted under the first
     reason that applies; of rows with the same id, the first that nothing else is wrong with is kept.
@@ -64,16 +59,16 @@ def clean(raw: pd.DataFrame, source: str) -> Cleaned:
     columns = {name: parse_integer(raw[name]) for name in _INTEGERS}
     columns |= {name: parse_number(raw[name]) for name in ("latitude", "longitude")}
     columns["bathrooms"] = parse_bathrooms(raw["bathrooms_text"], raw["bathrooms"])
-    price = parse_price(raw["price"])
+    price, neighbourhood = parse_price(raw["price"]), raw[market.neighbourhood_column]
     reasons = {
-        **_price_reasons(raw["price"], price),
+        **_price_reasons(raw["price"], price, market),
         **_numeric_reasons(raw, columns),
         **_vocabulary_reasons("room_type", raw["room_type"], list(RoomType)),
-        **_vocabulary_reasons("neighbourhood", raw["neighbourhood_group_cleansed"], list(Neighbourhood)),
+        **_vocabulary_reasons("neighbourhood", neighbourhood, list(market.neighbourhoods)),
     }
     keep, dropped = _funnel(len(raw), reasons)
     if not keep.any():
-        raise BadSnapshot(source, _nothing_left(len(raw), reasons))
+        raise BadSnapshot(source, _nothing_left(len(raw), reasons, market))
     again = columns["id"][keep].duplicated()
     if again.any():
         dropped["id seen before"] = int(again.sum())
@@ -82,29 +77,29 @@ def clean(raw: pd.DataFrame, source: str) -> Cleaned:
     listings = pd.DataFrame(
         {
             **{name: kept[name].astype("int64" if name in _INTEGERS else "float64") for name in _NUMBERS},
-            "neighbourhood": raw["neighbourhood_group_cleansed"][keep],
+            "neighbourhood": neighbourhood[keep],
             "room_type": raw["room_type"][keep],
             "property_type": raw["property_type"][keep],
             **amenity_flags(raw["amenities"][keep]),
             "price": price[keep],
-            "price_category": categorise(price[keep].to_numpy()),
+            "price_category": categorise(price[keep].to_numpy(), market),
         }
     ).reset_index(drop=True)
     return Cleaned(listings, len(raw), dropped)
 
 
-def categorise(price: NDArray[np.float64]) -> NDArray[np.int64]:
+def categorise(price: NDArray[np.float64], market: Market) -> NDArray[np.int64]:
     """The category code of each price: 0 Low, 1 Mid, 2 High, 3 Lux."""
-    return np.digitize(price, CATEGORY_LIMITS, right=True).astype(np.int64)
+    return np.digitize(price, market.category_limits, right=True).astype(np.int64)
 
 
-def _price_reasons(text: pd.Series, price: pd.Series) -> dict[str, pd.Series]:
+def _price_reasons(text: pd.Series, price: pd.Series, market: Market) -> dict[str, pd.Series]:
     missing, ambiguous = text.isna(), is_ambiguous_price(text)
     return {
         "price missing": missing,
         "price ambiguous (three digits after the point)": ambiguous,
         "price unreadable": price.isna() & ~missing & ~ambiguous,
-        f"price not above ${LOWEST_PRICE:g}": price <= LOWEST_PRICE,
+        f"price not above {market.money(market.lowest_price)}": price <= market.lowest_price,
     }
 
 
@@ -143,7 +138,7 @@ def _funnel(rows: int, reasons: dict[str, pd.Series]) -> tuple[NDArray[np.bool_]
     return keep, dropped
 
 
-def _nothing_left(rows: int, reasons: dict[str, pd.Series]) -> str:
+def _nothing_left(rows: int, reasons: dict[str, pd.Series], market: Market) -> str:
     # Shares are of all rows: what an earlier reason took does not count less for a later one.
     faulty = {column: np.zeros(rows, dtype=bool) for column in (reason.split()[0] for reason in reasons)}
     for reason, applies in reasons.items():
@@ -158,8 +153,16 @@ def _nothing_left(rows: int, reasons: dict[str, pd.Series]) -> str:
         for reason, applies in reasons.items()
         if reason.split()[0] == column and applies.any()
     ]
-    cure = next((cure for fault, cure in _CURES.items() if told[0].startswith(fault)), "another snapshot is needed")
+    cures = {"neighbourhood": _neighbourhoods_are_needed(market), **_CURES}
+    cure = next((cure for fault, cure in cures.items() if told[0].startswith(fault)), "another snapshot is needed")
     return f"keeps none of its {rows:,} listings: {', '.join(told)}; {cure}."
+
+
+def _neighbourhoods_are_needed(market: Market) -> str:
+    return (
+        f"{market.title}'s neighbourhoods are needed in its column {market.neighbourhood_column}; another city has a "
+        "market of its own, which python -m mle_assets.listings.market SNAPSHOT drafts"
+    )
 
 
 def share_of(part: int, whole: int) -> str:
@@ -169,31 +172,34 @@ def share_of(part: int, whole: int) -> str:
     return f"{min(max(100 * part / whole, 0.1), 99.9):.1f}%"
 
 
-SCHEMA = pa.DataFrameSchema(
-    {
-        "id": pa.Column("int64", pa.Check.ge(0), unique=True),
-        "neighbourhood": pa.Column("str", pa.Check.isin(list(Neighbourhood))),
-        "room_type": pa.Column("str", pa.Check.isin(list(RoomType))),
-        "property_type": pa.Column("str", nullable=True),
-        **{
-            name: pa.Column("int64" if name in _INTEGERS else "float64", pa.Check.in_range(*_LIMITS[name]))
-            for name in _NUMBERS
-            if name != "id"
+def schema_of(market: Market) -> pa.DataFrameSchema:
+    """What a cleaned listing of a market is; everything downstream relies on it."""
+    return pa.DataFrameSchema(
+        {
+            "id": pa.Column("int64", pa.Check.ge(0), unique=True),
+            "neighbourhood": pa.Column("str", pa.Check.isin(list(market.neighbourhoods))),
+            "room_type": pa.Column("str", pa.Check.isin(list(RoomType))),
+            "property_type": pa.Column("str", nullable=True),
+            **{
+                name: pa.Column("int64" if name in _INTEGERS else "float64", pa.Check.in_range(*_LIMITS[name]))
+                for name in _NUMBERS
+                if name != "id"
+            },
+            **{flag: pa.Column("bool") for flag in AMENITY_WORDS},
+            "price": pa.Column("float64", pa.Check.gt(market.lowest_price)),
+            "price_category": pa.Column("int64", pa.Check.isin(range(len(CATEGORIES)))),
         },
-        **{flag: pa.Column("bool") for flag in AMENITY_WORDS},
-        "price": pa.Column("float64", pa.Check.gt(LOWEST_PRICE)),
-        "price_category": pa.Column("int64", pa.Check.isin(range(len(CATEGORIES)))),
-    },
-    strict=True,
-)
-"""What a cleaned listing is; everything downstream relies on it."""
+        strict=True,
+    )
 
 
 @dg.asset(group_name="listings", io_manager_key="tables", code_version=code_version(__file__), kinds={"pandas"})
-def listings(context: dg.AssetExecutionContext, raw_listings: pd.DataFrame) -> dg.MaterializeResult[pd.DataFrame]:
+def listings(
+    context: dg.AssetExecutionContext, raw_listings: pd.DataFrame, market: dg.ResourceParam[Market]
+) -> dg.MaterializeResult[pd.DataFrame]:
     """Listings with typed columns and a price category, one row each, in the order of the snapshot."""
     with failing_on(BadSnapshot):
-        cleaned = clean(raw_listings, source_of(context.instance))
+        cleaned = clean(raw_listings, source_of(context.instance), market)
     counts = cleaned.listings["price_category"].value_counts()
     return dg.MaterializeResult(
         value=cleaned.listings,
@@ -220,10 +226,10 @@ def _funnel_table(cleaned: Cleaned) -> dg.TableMetadataValue:
 
 @dg.asset_check(asset=listings, blocking=True)
 @refusing
-def listings_follow_their_schema(listings: pd.DataFrame) -> dg.AssetCheckResult:
-    """Types, vocabularies and bounds are those of SCHEMA, and no id stands twice."""
+def listings_follow_their_schema(listings: pd.DataFrame, market: dg.ResourceParam[Market]) -> dg.AssetCheckResult:
+    """Types, vocabularies and bounds are those of `schema_of` the market, and no id stands twice."""
     try:
-        SCHEMA.validate(listings, lazy=True)
+        schema_of(market).validate(listings, lazy=True)
     except pa.errors.SchemaErrors as errors:
         cases = errors.failure_cases.head(20).astype(str).to_dict("records")
         found, first = len(errors.failure_cases), cases[0]
@@ -238,19 +244,21 @@ def listings_follow_their_schema(listings: pd.DataFrame) -> dg.AssetCheckResult:
 
 @dg.asset_check(asset=listings, additional_ins={"raw_listings": dg.AssetIn()}, blocking=True)
 @refusing
-def enough_listings_are_kept(listings: pd.DataFrame, raw_listings: pd.DataFrame) -> dg.AssetCheckResult:
+def enough_listings_are_kept(
+    listings: pd.DataFrame, raw_listings: pd.DataFrame, market: dg.ResourceParam[Market]
+) -> dg.AssetCheckResult:
     """At least LEAST_SHARE_KEPT of the snapshot's rows survive cleaning."""
     kept, rows = len(listings), len(raw_listings)
     share = kept / rows
     return dg.AssetCheckResult(
         passed=share >= LEAST_SHARE_KEPT,
         metadata={"share_kept": share, "least": LEAST_SHARE_KEPT},
-        description=None if share >= LEAST_SHARE_KEPT else _too_few(kept, rows, raw_listings),
+        description=None if share >= LEAST_SHARE_KEPT else _too_few(kept, rows, raw_listings, market),
     )
 
 
-def _too_few(kept: int, rows: int, raw: pd.DataFrame) -> str:
-    reason, count = max(clean(raw, "raw_listings").dropped.items(), key=lambda item: item[1])
+def _too_few(kept: int, rows: int, raw: pd.DataFrame, market: Market) -> str:
+    reason, count = max(clean(raw, "raw_listings", market).dropped.items(), key=lambda item: item[1])
     return (
         f"{kept:,} of the snapshot's {rows:,} listings ({share_of(kept, rows)}) are kept, at least "
         f"{LEAST_SHARE_KEPT:.0%} must be: the commonest reason for dropping is «{reason}» ({share_of(count, rows)})."

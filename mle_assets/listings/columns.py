@@ -7,6 +7,7 @@ from mle_assets.listings.bad_snapshot import BadSnapshot
 RAW_COLUMNS = (
     "id",
     "last_scraped",
+    "neighbourhood_cleansed",
     "neighbourhood_group_cleansed",
     "property_type",
     "room_type",
@@ -25,8 +26,8 @@ RAW_COLUMNS = (
 LISTING_URL = "listing_url"
 """Read as well, but only to tell what is made up."""
 
-_OPTIONAL = {"last_scraped", "bathrooms", "bathrooms_text"}
-_BOROUGH = "neighbourhood_group_cleansed"
+_NEIGHBOURHOODS = {"neighbourhood_cleansed", "neighbourhood_group_cleansed"}
+_OPTIONAL = {"last_scraped", "bathrooms", "bathrooms_text", *_NEIGHBOURHOODS}
 
 # What else lies beside it on Inside Airbnb's page, by columns that it has and the detailed listings have not.
 _OTHER_FILES = (
@@ -46,6 +47,8 @@ def columns_to_read(source: str, columns: Sequence[str]) -> list[str]:
     missing = [name for name in RAW_COLUMNS if name not in columns and name not in _OPTIONAL]
     if "bathrooms" not in columns and "bathrooms_text" not in columns:
         missing.append("bathrooms_text")
+    if _NEIGHBOURHOODS.isdisjoint(columns):
+        missing.append("neighbourhood_cleansed")
     if missing:
         raise BadSnapshot(source, _what_it_is(columns, missing))
     read = [name for name in columns if name in RAW_COLUMNS or name == LISTING_URL]
@@ -72,9 +75,6 @@ def _what_it_is(columns: Sequence[str], missing: list[str]) -> str:
         begin = ", ".join(columns)[:60]
         return (
             f"is no table of listings (its first line has no column {missing[0]} or any other that is needed; it "
-            f"begins with «{begin}»): take the detailed listings.csv.gz of New York, its first line included."
+            f"begins with «{begin}»): take the detailed listings.csv.gz of the city, its first line included."
         )
-    found = f"it has no column {', '.join(missing)} among its {len(columns)}"
-    if _BOROUGH in missing:
-        return f"is of a city without boroughs, in 100% of its listings ({found}): New York's boroughs are needed."
-    return f"has no column {', '.join(missing)} among its {len(columns)}: take New York's detailed listings.csv.gz."
+    return f"has no column {', '.join(missing)} among its {len(columns)}: take the city's detailed listings.csv.gz."

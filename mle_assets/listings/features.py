@@ -7,21 +7,21 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from model_registry.listing import FEATURES, NEIGHBOURHOOD_CODES, ROOM_TYPE_CODES, Listing
+from model_registry.listing import FEATURES, ROOM_TYPE_CODES, Listing
+from model_registry.market import Market
 
-_CODES = {"neighbourhood": NEIGHBOURHOOD_CODES, "room_type": ROOM_TYPE_CODES}
 
-
-def feature_matrix(listings: pd.DataFrame) -> NDArray[np.float32]:
-    """The feature rows of a table of listings: (n, 11) float32, each equal to `encode()` of its listing.
+def feature_matrix(listings: pd.DataFrame, market: Market) -> NDArray[np.float32]:
+    """The feature rows of a table of a market's listings: (n, 11) float32, each equal to `encode()` of its listing.
 
     Rounded to float32 before any fit: a tree fitted on float64 would put rows on the other side of a
     split once it is exported (onnx/sklearn-onnx#1192).
     """
+    codes = {"neighbourhood": market.codes, "room_type": ROOM_TYPE_CODES}
     matrix = np.empty((len(listings), len(FEATURES)), dtype=np.float32)
     for position, name in enumerate(FEATURES):
         column = listings[name]
-        matrix[:, position] = column.map(_CODES[name]) if name in _CODES else column
+        matrix[:, position] = column.map(codes[name]) if name in codes else column
     return matrix
 
 

@@ -14,26 +14,26 @@ import pandas as pd
 from mle_assets.failures import refusing
 from mle_assets.listings.cleaning import listings, share_of
 from mle_assets.listings.parsing import is_empty_list, is_json_list
+from model_registry.market import Market
 
-NEW_YORK = {"latitude": (40.45, 40.95), "longitude": (-74.30, -73.65)}
-"""Degrees: the five boroughs reach from 40.477 to 40.918 and from -74.259 to -73.700 (NYC Department of City
-Planning, borough boundaries); about three kilometres more on each side."""
 MOST_OUTSIDE = 0.001
 """Inside Airbnb cuts its listings out by the city's limits: none is outside in New York's snapshot."""
 
-MOST_NEARER_TO_ANOTHER = 0.30
-"""13 % in New York, 17 % between Jersey City's wards, 15 % in the synthetic snapshot: boroughs touch. 38 % where only
-the latitudes are shuffled or moved by a row, 70 % and more where the boroughs are."""
+MOST_NEARER_MIDDLES = 0.075
+"""A listing of New York has 3.3 % of the other boroughs' middles nearer than that of its own, one of Jersey City 1.5 %
+of the other wards': they touch. 9 % to 13 % where only the latitudes or longitudes are shuffled or moved by a row, half
+where the neighbourhoods are."""
 
 MOST_COARSE = 0.10
 """0.2 % have a coordinate of no more than two decimals, which is what chance gives."""
 
-HIGHEST_PRICE = 10_000.0
-"""Dollars a night: the dearest is 999 in New York's snapshot and 4,095 in Jersey City's; newer ones hold a few
-placeholders of 10,000 to 100,000."""
+HIGHEST_PRICE = 25.0
+"""Times the upper limit of High, 10,000 dollars in New York: the dearest is 999 there and 4,095 in Jersey City; newer
+snapshots hold a few placeholders of 10,000 to 100,000."""
 MOST_ABOVE = 0.01
-MEDIAN_PRICE = (40.0, 700.0)
-"""Dollars a night: 110 in New York, 140 in Jersey City, so that prices ten times too high or too low are outside."""
+MEDIAN_PRICE = (4 / 9, 1.75)
+"""Times the upper limits of Low and of High, 40 and 700 dollars in New York, whose median is 110 and Jersey City's 140:
+prices ten times too high or too low are outside."""
 
 MOST_NO_LISTS = 0.01
 """All amenities are lists in every snapshot seen."""
@@ -73,21 +73,24 @@ class Finding:
     sentence: str
 
 
-def listings_lie_in_new_york(listings: pd.DataFrame, _: pd.DataFrame) -> Finding:
-    """The listings lie within the box around New York's five boroughs, but for very few."""
-    inside = listings["latitude"].between(*NEW_YORK["latitude"]) & listings["longitude"].between(*NEW_YORK["longitude"])
-    (south, north), (west, east) = NEW_YORK.values()
+def listings_lie_in_their_market(listings: pd.DataFrame, _: pd.DataFrame, market: Market) -> Finding:
+    """The listings lie within the market's box, but for very few; without one that is not judged."""
+    box = market.box
+    if box is None:
+        return Finding(holds=True, figures={"box": "none"}, sentence="")
+    north_and_south = listings["latitude"].between(box.south, box.north)
+    inside = north_and_south & listings["longitude"].between(box.west, box.east)
     return _at_most(
         MOST_OUTSIDE,
         ~inside,
         "share_outside",
         "listings",
-        f"lie outside New York's box (latitude {south} to {north}, longitude {west} to {east})",
+        f"lie outside {market.title}'s box (latitude {box.south} to {box.north}, longitude {box.west} to {box.east})",
         "have latitude and longitude been swapped, or lost a sign?",
     )
 
 
-def positions_are_precise(listings: pd.DataFrame, _: pd.DataFrame) -> Finding:
+def positions_are_precise(listings: pd.DataFrame, _: pd.DataFrame, __: Market) -> Finding:
     """Latitudes and longitudes have three decimals (a hundred metres) or more, but for those that chance rounds."""
     hundredths = 100 * listings[["latitude", "longitude"]]
     coarse = ((hundredths - hundredths.round()).abs() < 1e-7).any(axis=1)
@@ -102,50 +105,60 @@ def positions_are_precise(listings: pd.DataFrame, _: pd.DataFrame) -> Finding:
     )
 
 
-def positions_fit_their_boroughs(listings: pd.DataFrame, _: pd.DataFrame) -> Finding:
-    """Most listings are nearer to the middle (the median position) of their own borough than to any other's."""
+def positions_fit_their_neighbourhoods(listings: pd.DataFrame, _: pd.DataFrame, __: Market) -> Finding:
+    """Most listings are nearer to the middle (the median position) of their own neighbourhood than to any other's."""
     middles = listings.groupby("neighbourhood")[["latitude", "longitude"]].median()
-    # A degree of longitude is three quarters of a degree of latitude here.
-    distances = [
-        np.hypot(listings["latitude"] - north, 0.76 * (listings["longitude"] - west))
-        for north, west in middles.itertuples(index=False)
-    ]
-    nearest = middles.index.to_numpy()[np.argmin(distances, axis=0)]
-    return _at_most(
-        MOST_NEARER_TO_ANOTHER,
-        pd.Series(nearest != listings["neighbourhood"].to_numpy()),
-        "share_nearer_to_another",
-        "listings",
-        "are nearer to the middle of another borough than to that of their own",
-        "have columns been shifted or shuffled against each other?",
-        needed=_ENOUGH,
+    # So much shorter than a degree of latitude is one of longitude here.
+    narrower = np.cos(np.radians(listings["latitude"].median()))
+    distances = np.array(
+        [
+            np.hypot(listings["latitude"] - north, narrower * (listings["longitude"] - west))
+            for north, west in middles.itertuples(index=False)
+        ]
+    )
+    rows = len(listings)
+    own = distances[middles.index.get_indexer(pd.Index(listings["neighbourhood"])), np.arange(rows)]
+    share = float((distances < own).sum() / max(1, rows * (len(middles) - 1)))
+    return Finding(
+        holds=rows < _ENOUGH or share <= MOST_NEARER_MIDDLES,
+        figures={
+            "share_of_nearer_middles": share,
+            "most": MOST_NEARER_MIDDLES,
+            "judged": rows,
+            "least_judged": _ENOUGH,
+        },
+        sentence=f"On average a listing is nearer to the middles of {100 * share:.1f}% of the other neighbourhoods "
+        f"than to that of its own, at most {100 * MOST_NEARER_MIDDLES:g}% may be: have columns been shifted or "
+        "shuffled against each other?",
     )
 
 
-def prices_are_plausible(listings: pd.DataFrame, _: pd.DataFrame) -> Finding:
+def prices_are_plausible(listings: pd.DataFrame, _: pd.DataFrame, market: Market) -> Finding:
     """Hardly a listing costs more than any real one does."""
+    highest = HIGHEST_PRICE * market.category_limits[-1]
     return _at_most(
         MOST_ABOVE,
-        listings["price"] > HIGHEST_PRICE,
+        listings["price"] > highest,
         "share_above",
         "listings",
-        f"cost more than ${HIGHEST_PRICE:,.0f} a night",
+        f"cost more than {market.money(highest)} a night",
         "are these placeholders, or prices in cents?",
     )
 
 
-def the_median_price_is_plausible(listings: pd.DataFrame, _: pd.DataFrame) -> Finding:
-    """The median price is of the order of New York's."""
-    median, (least, most) = float(listings["price"].median()), MEDIAN_PRICE
+def the_median_price_is_plausible(listings: pd.DataFrame, _: pd.DataFrame, market: Market) -> Finding:
+    """The median price is of the order of the market's category limits."""
+    median = float(listings["price"].median())
+    least, most = MEDIAN_PRICE[0] * market.category_limits[0], MEDIAN_PRICE[1] * market.category_limits[-1]
     return Finding(
         holds=least <= median <= most,
         figures={"median": median, "least": least, "most": most},
-        sentence=f"The median price is ${median:,.2f} a night, it must be from ${least:,.0f} to ${most:,.0f}: "
-        "are the prices in another unit or currency?",
+        sentence=f"The median price is {market.money(median)} a night, it must be from {market.money(round(least))} to "
+        f"{market.money(round(most))}: are the prices in another unit or currency?",
     )
 
 
-def amenities_are_lists(_: pd.DataFrame, raw: pd.DataFrame) -> Finding:
+def amenities_are_lists(_: pd.DataFrame, raw: pd.DataFrame, __: Market) -> Finding:
     """The amenities of the snapshot's rows are JSON lists of texts."""
     return _at_most(
         MOST_NO_LISTS,
@@ -157,7 +170,7 @@ def amenities_are_lists(_: pd.DataFrame, raw: pd.DataFrame) -> Finding:
     )
 
 
-def most_amenities_are_told(_: pd.DataFrame, raw: pd.DataFrame) -> Finding:
+def most_amenities_are_told(_: pd.DataFrame, raw: pd.DataFrame, __: Market) -> Finding:
     """The lists of amenities of most of the snapshot's rows have something in them."""
     return _at_most(
         MOST_EMPTY_LISTS,
@@ -169,7 +182,7 @@ def most_amenities_are_told(_: pd.DataFrame, raw: pd.DataFrame) -> Finding:
     )
 
 
-def no_column_is_constant(listings: pd.DataFrame, _: pd.DataFrame) -> Finding:
+def no_column_is_constant(listings: pd.DataFrame, _: pd.DataFrame, __: Market) -> Finding:
     """No column that varies in New York has one value in nearly all listings."""
     rows = len(listings)
     most_common = {name: int(listings[name].value_counts().iloc[0]) for name in MOST_OF_ONE_VALUE}
@@ -189,7 +202,7 @@ def no_column_is_constant(listings: pd.DataFrame, _: pd.DataFrame) -> Finding:
     )
 
 
-def ids_keep_all_their_digits(listings: pd.DataFrame, _: pd.DataFrame) -> Finding:
+def ids_keep_all_their_digits(listings: pd.DataFrame, _: pd.DataFrame, __: Market) -> Finding:
     """Long ids are not all such as a float64 or the fifteen digits of a spreadsheet can hold."""
     long = listings["id"][listings["id"] >= _LONG_ID]
     rounded = (long.astype("float64").astype("int64") == long) | (long % 1000 == 0)
@@ -217,9 +230,9 @@ def _at_most(
 
 
 CLAIMS = (
-    listings_lie_in_new_york,
+    listings_lie_in_their_market,
     positions_are_precise,
-    positions_fit_their_boroughs,
+    positions_fit_their_neighbourhoods,
     prices_are_plausible,
     the_median_price_is_plausible,
     amenities_are_lists,
@@ -242,10 +255,12 @@ CLAIMS = (
     ],
 )
 @refusing
-def the_listings_are_plausible(listings: pd.DataFrame, raw_listings: pd.DataFrame) -> Iterator[dg.AssetCheckResult]:
-    """What is well-formed is also such as listings of New York are."""
+def the_listings_are_plausible(
+    listings: pd.DataFrame, raw_listings: pd.DataFrame, market: dg.ResourceParam[Market]
+) -> Iterator[dg.AssetCheckResult]:
+    """What is well-formed is also such as listings of the market are."""
     for claim in CLAIMS:
-        found = claim(listings, raw_listings)
+        found = claim(listings, raw_listings, market)
         yield dg.AssetCheckResult(
             check_name=claim.__name__,
             asset_key="listings",

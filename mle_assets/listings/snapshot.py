@@ -69,6 +69,7 @@ class DefaultSnapshot(dg.ConfigurableResource[None]):
     """Which snapshot is read when a run names none: a path, a URL, or "synthetic"."""
 
     source: str = Field(description='What a run reads that names no snapshot: a path, an http(s) URL, or "synthetic".')
+    market: str = Field(description="The market that is trained for; only one has a synthetic snapshot.")
     synthetic_listings: int = Field(description="How many listings the synthetic snapshot has.")
     synthetic_folder: str = Field(description="The folder that the synthetic snapshot is written to.")
 
@@ -77,6 +78,12 @@ class DefaultSnapshot(dg.ConfigurableResource[None]):
         source = chosen if chosen and chosen.strip() else self.source
         if source != synthetic.SOURCE:
             return source
+        if self.market != synthetic.MARKET:
+            raise BadSnapshot(
+                synthetic.SOURCE,
+                f"is made up of listings of {synthetic.MARKET}, and the market is {self.market}: name one of its own, "
+                "in SNAPSHOT or in the market's file.",
+            )
         path = Path(self.synthetic_folder) / synthetic.file_name(self.synthetic_listings)
         synthetic.write_snapshot(path, self.synthetic_listings)
         return str(path)

@@ -15,6 +15,8 @@ import pyarrow.csv as pa_csv
 from numpy.typing import NDArray
 
 SOURCE = "synthetic"
+MARKET = "new-york"
+"""The only market that there are made-up listings of."""
 URL_PREFIX = "synthetic:"
 """Every `listing_url` begins with it, which is how a reader knows, whatever the file is called."""
 

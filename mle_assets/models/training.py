@@ -36,6 +36,7 @@ from mle_assets.models.onnx_trees import ForestNodes
 from mle_assets.models.scoring import Probabilities
 from model_registry.classifier import MODEL_FILE, TOLERANCE
 from model_registry.manifest import digest
+from model_registry.market import Market
 
 PARITY_ROWS = 1_000
 
@@ -185,14 +186,14 @@ _PARITY_CLAIM = f"Same categories as scikit-learn, probabilities within {TOLERAN
     can_subset=True,
 )
 def models(
-    context: dg.AssetExecutionContext, train_listings: pd.DataFrame
+    context: dg.AssetExecutionContext, train_listings: pd.DataFrame, market: dg.ResourceParam[Market]
 ) -> Iterator[dg.MaterializeResult[TrainedModel] | dg.AssetCheckResult]:
     """Every candidate, fitted on all training listings and exported as the file that may be served.
 
     A model's data version is the SHA-256 of its file, so an evaluation is stale only when the model changed.
     """
     names = {key.path[-1] for key in context.selected_asset_keys}
-    X, y = feature_matrix(train_listings), category_codes(train_listings)
+    X, y = feature_matrix(train_listings, market), category_codes(train_listings)
     for trained in train(names, X, y, context.log.info):
         yield _parity_check(trained)
         if not trained.proof.proven:

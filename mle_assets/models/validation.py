@@ -27,6 +27,7 @@ from mle_assets.models.candidates import AVERAGES, NAMES, Family, families, long
 from mle_assets.models.fitting import answers, fit
 from mle_assets.models.scoring import Probabilities, losses, standard_error
 from model_registry.listing import CATEGORIES
+from model_registry.market import Market
 
 FOLDS = 3
 """Two thirds of some 27,000 listings are enough to rank by; five folds would take about twice the time."""
@@ -172,9 +173,11 @@ def _still_racing(first: Validation, note: Note) -> list[Family]:
 
 
 @dg.asset(io_manager_key="tables", group_name="models", code_version=code_version(__file__), kinds={"scikitlearn"})
-def validation(context: dg.AssetExecutionContext, train_listings: pd.DataFrame) -> dg.MaterializeResult[pd.DataFrame]:
+def validation(
+    context: dg.AssetExecutionContext, train_listings: pd.DataFrame, market: dg.ResourceParam[Market]
+) -> dg.MaterializeResult[pd.DataFrame]:
     """The loss of each candidate for each training listing, by models that have not learned from it."""
-    X, y = feature_matrix(train_listings), category_codes(train_listings)
+    X, y = feature_matrix(train_listings, market), category_codes(train_listings)
     with failing_on(TooFewListings):
         require_enough(y)
     validated = validate(X, y, context.log.info)

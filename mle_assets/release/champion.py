@@ -26,6 +26,7 @@ from model_registry.classifier import Classifier, ModelRefused, PublishedModel
 from model_registry.disk import RegistryBusy
 from model_registry.history import Decision, HistoryDamaged
 from model_registry.manifest import Manifest, version_id
+from model_registry.market import Market
 from model_registry.store import ChampionChanged, Registry, UnknownVersion
 
 
@@ -75,7 +76,7 @@ def compare(
     """The gate's decision on a model, about to be published by a draft, against the champion on the same listings."""
     if current is not None and current.manifest.model == draft.model:
         return Decision(promote=False, reason="The leader is the champion already: nothing to change.")
-    X, y = feature_matrix(halves.test), category_codes(halves.test)
+    X, y = feature_matrix(halves.test, draft.market), category_codes(halves.test)
     return judge(
         Contender(
             version=version_id(draft.candidate, draft.model.sha256),
@@ -98,7 +99,7 @@ def _standing_of(
         published_loss=manifest.metrics.get("test", {}).get("log_loss"),
         shifts=None
         if manifest.profile is None
-        else shifts(manifest.profile, feature_matrix(train), category_codes(train)),
+        else shifts(manifest.profile, feature_matrix(train, manifest.market), category_codes(train)),
     )
 
 
@@ -110,13 +111,14 @@ def champion(
     test_listings: pd.DataFrame,
     artefacts: dg.ResourceParam[Artefacts],
     release: Release,
+    market: dg.ResourceParam[Market],
 ) -> dg.MaterializeResult[Any]:
     """The model in production: the leaderboard's leader is published, and promoted if the gate says so."""
     registry, halves = release.registry(), Halves(train_listings, test_listings)
     with failing_on(*_EXPECTED):
         model, evaluation = leading_model(artefacts, leaderboard)
         lineage = trace(context.instance, "leaderboard", "train_listings", "test_listings")
-        draft = draft_manifest(lineage, context.run.run_id, release.git_commit, model, evaluation, halves)
+        draft = draft_manifest(lineage, context.run.run_id, release.git_commit, model, evaluation, halves, market)
         current = current_champion(registry)
         decision = compare(release, current, draft, model.onnx, halves)
         challenger = registry.publish(draft, model.onnx, evaluation.report)

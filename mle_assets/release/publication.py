@@ -14,7 +14,8 @@ from mle_assets.listings.features import category_codes, feature_matrix, to_list
 from mle_assets.models.training import TrainedModel
 from model_registry.classifier import Classifier
 from model_registry.listing import encode
-from model_registry.manifest import SCHEMA_VERSION, SIGNATURE, GoldenRow, Manifest, Rows, Run, digest
+from model_registry.manifest import SCHEMA_VERSION, GoldenRow, Manifest, Rows, Run, digest, signature_of
+from model_registry.market import Market
 from model_registry.profile import profile_of
 
 _GOLDEN_PER_CATEGORY = 2
@@ -36,6 +37,7 @@ def draft_manifest(
     model: TrainedModel,
     evaluation: Evaluation,
     halves: Halves,
+    market: Market,
 ) -> Manifest:
     """All that is known about a model; the registry adds its version, digests and time."""
     raw, listings = lineage.metadata("raw_listings"), lineage.metadata("listings")
@@ -47,7 +49,7 @@ def draft_manifest(
         created_at=datetime.fromtimestamp(0, UTC),
         model=digest(model.onnx),
         report=digest(evaluation.report),
-        signature=SIGNATURE,
+        signature=signature_of(market),
         metrics={
             "test": evaluation.figures.metrics.headline(),
             "cross_validation": {"log_loss": validated.log_loss, "standard_error": validated.standard_error},
@@ -69,18 +71,19 @@ def draft_manifest(
             code_versions=lineage.code_versions(),
             libraries={"python": platform.python_version(), **{name: library_version(name) for name in _LIBRARIES}},
         ),
-        golden=golden_rows(model.onnx, halves.test),
-        profile=profile_of(feature_matrix(halves.train), category_codes(halves.train)),
+        golden=golden_rows(model.onnx, halves.test, market),
+        market=market,
+        profile=profile_of(feature_matrix(halves.train, market), category_codes(halves.train), market),
     )
 
 
-def golden_rows(model: bytes, test: pd.DataFrame) -> tuple[GoldenRow, ...]:
+def golden_rows(model: bytes, test: pd.DataFrame, market: Market) -> tuple[GoldenRow, ...]:
     """The first listings of each category in the test half, with the model's own probabilities."""
     classifier = Classifier(model)
     chosen = test.groupby("price_category", sort=True).head(_GOLDEN_PER_CATEGORY)
     rows: list[GoldenRow] = []
     for _, row in chosen.iterrows():
         listing = to_listing(row)
-        low, mid, high, lux = (float(p) for p in classifier.probabilities(encode(listing))[0])
+        low, mid, high, lux = (float(p) for p in classifier.probabilities(encode(listing, market.codes))[0])
         rows.append(GoldenRow(listing, (low, mid, high, lux)))
     return tuple(rows)

@@ -12,10 +12,11 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from api.app import create_app
 from api.errors import answer_unexpected
-from api.examples import WRONG_BATCH, WRONG_LISTING
+from api.examples import wrong_batch, wrong_listing
 from api.openapi import document
 from api.settings import Settings
 from model_registry.listing import EXAMPLE, PriceCategory
+from model_registry.market import NEW_YORK
 from model_registry.store import Registry
 from tests.making import PROMOTE, listing, publish
 
@@ -90,7 +91,7 @@ def test_its_example_is_answered_with_what_the_model_says_that_answers(told: Doc
             asked = classify["requestBody"]["content"]["application/json"]["example"]
             answered = classify["responses"]["200"]["content"]["application/json"]["example"]
             assert fresh.post("/classify", json=asked).json() == answered
-            assert answered["price_category"] == registry.open(version).classifier.classify(listing())
+            assert answered["price_category"] == registry.open(version).classify(listing())
     assert told["paths"]["/classify"]["post"]["responses"]["200"]["content"]["application/json"]["example"]["id"]
 
 
@@ -118,7 +119,7 @@ def test_every_example_of_an_error_is_what_is_answered(client: httpx.Client, tol
     registry.promote(publish(registry, 0), PROMOTE, run_id="run-1", actor="test")
     settings = Settings(api_keys="key", body_limit=1_000, batch_body_limit=1_000, access_log=False)
     with TestClient(create_app(settings)) as ready:
-        for path, wrong in (("/classify", WRONG_LISTING), ("/classify/batch", WRONG_BATCH)):
+        for path, wrong in (("/classify", wrong_listing(NEW_YORK)), ("/classify/batch", wrong_batch(NEW_YORK))):
             same(path, "wrong-fields", ready.post(path, json=wrong, headers=KEY))
             same(path, "parameter", ready.post(f"{path}?probabilities=maybe", json=wrong, headers=KEY))
             same(path, "no-key", ready.post(path, json=wrong))

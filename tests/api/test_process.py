@@ -85,7 +85,7 @@ def test_promotions_and_rollbacks_cut_no_request_and_mix_no_answer(
 ) -> None:
     versions = [answering(server.client), publish(registry, 1)]
     rows = [listing(id=n, accommodates=1 + n, beds=n) for n in range(16)]
-    expected = {version: [registry.open(version).classifier.classify(row) for row in rows] for version in versions}
+    expected = {version: [registry.open(version).classify(row) for row in rows] for version in versions}
     assert expected[versions[0]] != expected[versions[1]], "the two models answer alike"
     bodies = [{**EXAMPLE, "id": n, "accommodates": 1 + n, "beds": n} for n in range(16)]
     batch = json.dumps([body for body in bodies for _ in range(40)]).encode()

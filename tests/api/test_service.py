@@ -16,6 +16,7 @@ from api.app import create_app
 from api.settings import Settings
 from api.validation import MOST_LISTINGS
 from model_registry.listing import EXAMPLE, encode
+from model_registry.market import NEW_YORK
 from model_registry.store import Registry
 from tests.making import MADE_UP, PROMOTE, listing, publish
 
@@ -51,7 +52,7 @@ def test_a_listing_is_answered_with_its_id_and_category_only(service: httpx.Clie
     registry = Registry(registry_folder)
     [version] = registry.versions()
     answer = service.post("/classify", json=EXAMPLE)
-    expected = registry.open(version).classifier.classify(listing())
+    expected = registry.open(version).classify(listing())
     assert (answer.status_code, answer.json()) == (200, {"id": 39331263, "price_category": expected})
 
 
@@ -78,7 +79,7 @@ def test_what_was_learned_from_made_up_listings_says_so_everywhere(service: http
 def test_probabilities_are_added_on_request(service: httpx.Client, registry_folder: Path) -> None:
     registry = Registry(registry_folder)
     answer = service.post("/classify?probabilities=true", json=EXAMPLE).json()
-    [expected] = registry.open(registry.versions()[0]).classifier.probabilities(encode(listing()))
+    [expected] = registry.open(registry.versions()[0]).classifier.probabilities(encode(listing(), NEW_YORK.codes))
     assert list(answer["probabilities"]) == ["Low", "Mid", "High", "Lux"]
     assert list(answer["probabilities"].values()) == pytest.approx(expected.tolist())
 

@@ -9,10 +9,12 @@ import msgspec
 import pytest
 
 from api.faults import cut, first_fault
-from api.validation import MOST_FAULTS, MOST_LISTINGS, Invalid, read_batch, read_listing, read_rows
+from api.validation import MOST_FAULTS, MOST_LISTINGS, Invalid, reader_of
 from model_registry.listing import EXAMPLE, Listing
+from model_registry.market import NEW_YORK
 
-Reader = Callable[[bytes], object]
+Read = Callable[[bytes], object]
+READER = reader_of(NEW_YORK)
 DEPTHS = (1_000, 1_010, 9_000, 100_000, 4_900_000)
 
 
@@ -20,22 +22,22 @@ def body(**changes: object) -> bytes:
     return json.dumps({**EXAMPLE, **changes}).encode()
 
 
-def refusal(read: Reader, content: bytes) -> Invalid:
+def refusal(read: Read, content: bytes) -> Invalid:
     with pytest.raises(Invalid) as refused:
         read(content)
     return refused.value
 
 
 def errors(content: bytes) -> list[str]:
-    """What `read_rows` says of each row, or of the body as a whole."""
+    """What `READER.rows` says of each row, or of the body as a whole."""
     try:
-        return [str(row) for row in read_rows(content) if isinstance(row, Invalid)]
+        return [str(row) for row in READER.rows(content) if isinstance(row, Invalid)]
     except Invalid as refused:
         return [str(refused)]
 
 
 @pytest.mark.parametrize("depth", DEPTHS)
-@pytest.mark.parametrize("read", [read_listing, read_batch])
+@pytest.mark.parametrize("read", [READER.listing, READER.batch])
 @pytest.mark.parametrize(
     ("opening", "closing"),
     [(b"[", b"]"), (b'{"a":', b"}"), (b'[{"id":', b"}]")],
@@ -55,7 +57,7 @@ def errors(content: bytes) -> list[str]:
     ids=["body", "row", "field", "unknown", "twice", "second", "twice-in-a-row"],
 )
 def test_no_depth_of_nesting_is_more_than_a_refusal(
-    before: bytes, after: bytes, opening: bytes, closing: bytes, read: Reader, depth: int
+    before: bytes, after: bytes, opening: bytes, closing: bytes, read: Read, depth: int
 ) -> None:
     times = min(depth, 9_800_000 // (len(opening) + len(closing)))
     for content in (
@@ -102,30 +104,30 @@ def test_a_row_nested_too_deeply_is_said_to_be() -> None:
     ids=range(21),
 )
 def test_what_no_client_means_is_refused_in_words(content: bytes, words: str) -> None:
-    assert re.search(words, str(refusal(read_listing, content)))
+    assert re.search(words, str(refusal(READER.listing, content)))
     assert re.search(words, errors(b"[" + content + b"]")[0])
-    refusal(read_batch, b"[" + content + b"]")
+    refusal(READER.batch, b"[" + content + b"]")
 
 
 def test_whitespace_and_escapes_change_nothing() -> None:
     flood = b" \n\t\r" * 100_000
     escaped = body().replace(b'"beds"', b'"\\u0062eds"').replace(b"Brooklyn", b"Br\\u006foklyn")
-    assert read_listing(flood + escaped.replace(b":", b":" + b"\n" * 1_000) + flood) == read_listing(body())
+    assert READER.listing(flood + escaped.replace(b":", b":" + b"\n" * 1_000) + flood) == READER.listing(body())
 
 
 def test_an_enum_says_what_is_allowed() -> None:
-    assert str(refusal(read_listing, body(neighbourhood="Unknown"))) == (
+    assert str(refusal(READER.listing, body(neighbourhood="Unknown"))) == (
         "Invalid JSON input: neighbourhood: invalid enum value 'Unknown' "
         "(allowed: Bronx, Queens, Staten Island, Brooklyn, Manhattan)"
     )
     assert "(allowed: Shared room, Private room, Entire home/apt, Hotel room)" in str(
-        refusal(read_listing, body(room_type='it\'s "x" `y`'))
+        refusal(READER.listing, body(room_type='it\'s "x" `y`'))
     )
 
 
 def test_nothing_a_client_sent_is_shown_at_length() -> None:
     long = "x" * 800_000
-    refused = refusal(read_listing, body(room_type=long, **{long: 1, "y" + long: long}))
+    refused = refusal(READER.listing, body(room_type=long, **{long: 1, "y" + long: long}))
     assert len(str(refused)) < 500
     assert "…" in str(refused)
     assert [fault.field for fault in refused.faults.listed] == ["room_type", cut(long), cut("y" + long)]
@@ -134,7 +136,7 @@ def test_nothing_a_client_sent_is_shown_at_length() -> None:
 
 
 def test_a_listing_with_a_thousand_wrong_fields_has_a_hundred_of_them_listed_and_the_rest_counted() -> None:
-    refused = refusal(read_listing, body(beds="1", **{f"field-{n}": n for n in range(1_000)}))
+    refused = refusal(READER.listing, body(beds="1", **{f"field-{n}": n for n in range(1_000)}))
     assert len(refused.faults.listed) == MOST_FAULTS
     assert str(refused).startswith("Invalid JSON input: beds: expected int, got str; field-0: unknown field; ")
     assert str(refused).endswith("; field-98: unknown field; and 901 more wrong fields")
@@ -142,7 +144,7 @@ def test_a_listing_with_a_thousand_wrong_fields_has_a_hundred_of_them_listed_and
 
 
 def test_ten_thousand_wrong_listings_have_a_hundred_faults_listed_and_the_rest_counted() -> None:
-    refused = refusal(read_batch, b"[" + b",".join([body(beds="1")] * MOST_LISTINGS) + b"]")
+    refused = refusal(READER.batch, b"[" + b",".join([body(beds="1")] * MOST_LISTINGS) + b"]")
     assert str(refused).endswith("; [99].beds: expected int, got str; and 9,900 more wrong listings")
     assert refused.problem().omitted == 9_900
     assert len(str(refused)) < 5_000
@@ -150,14 +152,14 @@ def test_ten_thousand_wrong_listings_have_a_hundred_faults_listed_and_the_rest_c
 
 def test_only_the_wrong_ones_among_the_rest_are_counted() -> None:
     rows = [body(beds="1")] * 100 + [body(beds=2.0)] * 5 + [body(beds=2.5)] + [body()] * 5 + [body(id=-1)]
-    refused = refusal(read_batch, b"[" + b",".join(rows) + b"]")
+    refused = refusal(READER.batch, b"[" + b",".join(rows) + b"]")
     assert str(refused).endswith("and 2 more wrong listings")
-    assert str(refusal(read_batch, b"[" + b",".join(rows[:106]) + b"]")).endswith("and 1 more wrong listing")
+    assert str(refusal(READER.batch, b"[" + b",".join(rows[:106]) + b"]")).endswith("and 1 more wrong listing")
 
 
 def test_fields_and_listings_that_are_not_listed_are_counted_apart() -> None:
     strangers = {f"field-{n}": n for n in range(150)}
-    refused = refusal(read_batch, b"[" + b",".join([body(**strangers), b"{}", b"3"]) + b"]")
+    refused = refusal(READER.batch, b"[" + b",".join([body(**strangers), b"{}", b"3"]) + b"]")
     assert str(refused).endswith("; and 50 more wrong fields; and 2 more wrong listings")
     assert refused.problem().omitted == 52
 
@@ -174,9 +176,9 @@ def test_a_partial_batch_has_an_error_in_the_place_of_every_bad_row_however_many
         (body()[:-1] + b', "beds": 3}', "beds: stands more than once"),
         (body(beds=2.0)[:-1] + b', "beds": 2.0}', "beds: stands more than once"),
     ]
-    rows = read_rows(b"[" + b"{}," * 50 + b",".join([row for row, _ in late] + [body(), body(beds=2.0)]) + b"]")
+    rows = READER.rows(b"[" + b"{}," * 50 + b",".join([row for row, _ in late] + [body(), body(beds=2.0)]) + b"]")
     assert len(rows) == 50 + len(late) + 2
-    assert [type(row) for row in rows[-2:]] == [Listing, Listing]
+    assert all(isinstance(row, Listing) for row in rows[-2:])
     for (_, words), row in zip(late, rows[50:-2], strict=True):
         assert isinstance(row, Invalid)
         assert len(row.faults.listed) == 1
@@ -197,9 +199,9 @@ def raised(content: bytes) -> Exception:
     return error.value
 
 
-@pytest.mark.parametrize("read", [read_batch, read_rows])
+@pytest.mark.parametrize("read", [READER.batch, READER.rows])
 @pytest.mark.parametrize("part", [b"0,", b"{},", b'"",', b"[],"])
-def test_millions_of_rows_are_refused_before_they_are_kept(part: bytes, read: Reader) -> None:
+def test_millions_of_rows_are_refused_before_they_are_kept(part: bytes, read: Read) -> None:
     content = b"[" + part * (9_000_000 // len(part)) + b"0]"
     assert "send at most 10,000 listings at once" in str(refusal(read, content))
 
@@ -209,4 +211,4 @@ def as_json(refused: Invalid) -> dict[str, Any]:
 
 
 def test_a_refusal_of_all_there_is_says_nothing_of_omitted() -> None:
-    assert set(as_json(refusal(read_listing, b"{}"))) == {"status_code", "detail", "extra"}
+    assert set(as_json(refusal(READER.listing, b"{}"))) == {"status_code", "detail", "extra"}

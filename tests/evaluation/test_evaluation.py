@@ -11,6 +11,7 @@ from mle_assets.models.candidates import PREDECESSOR_FEATURES
 from mle_assets.models.scoring import losses
 from mle_assets.models.training import TrainedModel
 from model_registry.classifier import Classifier
+from model_registry.market import NEW_YORK
 from tests.conftest import Pipeline
 
 
@@ -29,7 +30,7 @@ def test_the_rows_are_the_predecessors_and_hold_the_served_models_own_answers(tr
         "predicted_price_category",
         *(f"price_category_prob_{code}" for code in range(4)),
     ]
-    answers = classifier.probabilities(feature_matrix(test))
+    answers = classifier.probabilities(feature_matrix(test, NEW_YORK))
     np.testing.assert_allclose(rows.iloc[:, 3:], answers, atol=1e-7)
     assert rows["id"].tolist() == test["id"].tolist()
     assert rows["predicted_price_category"].tolist() == answers.argmax(axis=1).tolist()
@@ -45,10 +46,12 @@ def test_the_figures_are_those_of_the_rows(trained: Pipeline) -> None:
 
 def test_an_unused_feature_has_no_importance_and_a_used_one_has(trained: Pipeline) -> None:
     _, classifier, test = evaluated(trained, "simple_classifier_100")
-    importance = permutation_importance(classifier, feature_matrix(test), category_codes(test))
+    importance = permutation_importance(classifier, feature_matrix(test, NEW_YORK), category_codes(test))
     assert importance["room_type"] > 0.05
     assert {importance[name] for name in ("beds", "latitude", "longitude", "tv", "elevator", "internet")} == {0.0}
-    asked = permutation_importance(classifier, feature_matrix(test), category_codes(test), PREDECESSOR_FEATURES)
+    asked = permutation_importance(
+        classifier, feature_matrix(test, NEW_YORK), category_codes(test), PREDECESSOR_FEATURES
+    )
     assert asked == importance, "what is not used need not be asked"
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from mle_assets.listings.cleaning import clean
 from mle_assets.listings.snapshot import read_snapshot
+from model_registry.market import NEW_YORK
 
 WORDS = {
     "tv": "TV",
@@ -84,7 +85,7 @@ def compare(path: Path) -> tuple[int, dict[str, int]]:
     expected = [read(row) for row in rows_of(path)]
     listings = [reading for reading in expected if not isinstance(reading, str)]
     reasons = Counter(reading for reading in expected if isinstance(reading, str))
-    cleaned = clean(read_snapshot(str(path)).listings, str(path))
+    cleaned = clean(read_snapshot(str(path)).listings, str(path), NEW_YORK)
     assert cleaned.raw_rows == len(expected)
     assert cleaned.dropped == reasons
     assert set(cleaned.listings.columns) == set(listings[0])

@@ -16,6 +16,7 @@ from mle_assets.listings.plausibility import CLAIMS, MOST_OF_ONE_VALUE
 from mle_assets.listings.snapshot import read_snapshot
 from mle_assets.listings.split import the_halves_can_be_used
 from mle_assets.listings.synthetic import write_snapshot
+from model_registry.market import NEW_YORK
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +27,7 @@ def raw(synthetic_snapshot: Path) -> pd.DataFrame:
 
 def failures(raw: pd.DataFrame) -> dict[str, str]:
     """The checks that the cleaned table fails, each with its sentence."""
-    listings = clean(raw, "listings.csv").listings
+    listings = clean(raw, "listings.csv", NEW_YORK).listings
     findings = {claim.__name__: claim(listings, raw) for claim in CLAIMS}
     assert all(isinstance(value, float | int | str) for found in findings.values() for value in found.figures.values())
     return {name: found.sentence for name, found in findings.items() if not found.holds}
@@ -255,7 +256,7 @@ def results(check: dg.AssetChecksDefinition, *tables: pd.DataFrame) -> list[dg.A
 
 def test_one_id_in_all_rows_says_what_was_dropped(raw: pd.DataFrame) -> None:
     one = raw.assign(id="3831")
-    [result] = results(enough_listings_are_kept, clean(one, "listings.csv").listings, one)
+    [result] = results(enough_listings_are_kept, clean(one, "listings.csv", NEW_YORK).listings, one)
     assert not result.passed
     assert result.description
     assert result.description.startswith("1 of the snapshot's 2,000 listings (0.1%) are kept, at least 25% must be: ")
@@ -263,7 +264,7 @@ def test_one_id_in_all_rows_says_what_was_dropped(raw: pd.DataFrame) -> None:
 
 
 def test_a_table_that_breaks_its_schema_says_where(raw: pd.DataFrame) -> None:
-    listings = clean(raw, "listings.csv").listings
+    listings = clean(raw, "listings.csv", NEW_YORK).listings
     listings.loc[7, "beds"] = 101
     [result] = results(listings_follow_their_schema, listings)
     assert not result.passed
@@ -273,7 +274,7 @@ def test_a_table_that_breaks_its_schema_says_where(raw: pd.DataFrame) -> None:
 
 
 def test_halves_that_cannot_be_used_say_so(raw: pd.DataFrame) -> None:
-    listings = clean(raw, "listings.csv").listings
+    listings = clean(raw, "listings.csv", NEW_YORK).listings
     cheap = listings[listings["price_category"] == 0]
     assert [result.description for result in results(the_halves_can_be_used, listings, cheap)] == [
         None,
@@ -285,7 +286,7 @@ def test_halves_that_cannot_be_used_say_so(raw: pd.DataFrame) -> None:
 
 
 def test_every_check_that_passes_shows_its_figure_and_its_limit(raw: pd.DataFrame) -> None:
-    listings = clean(raw, "listings.csv").listings
+    listings = clean(raw, "listings.csv", NEW_YORK).listings
     said = [
         *results(listings_follow_their_schema, listings),
         *results(enough_listings_are_kept, listings, raw),

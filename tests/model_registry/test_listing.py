@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from model_registry.listing import CATEGORIES, EXAMPLE, FEATURES, Listing, bounds, encode
+from model_registry.market import NEW_YORK
 from tests.making import listing
 
 
@@ -13,7 +14,7 @@ def decode(**changes: object) -> Listing:
 
 
 def test_a_listing_becomes_one_float32_row_in_the_order_of_features() -> None:
-    row = encode(listing())
+    row = encode(listing(), NEW_YORK.codes)
     assert row.dtype == np.float32
     assert dict(zip(FEATURES, row[0].tolist(), strict=True)) == pytest.approx(
         {

@@ -47,7 +47,7 @@ def test_a_manifest_of_schema_1_with_a_field_of_schema_2_is_refused(old: Registr
 def test_a_manifest_of_a_later_schema_is_refused_with_the_cure(old: Registry) -> None:
     content = (old.path(CHAMPION) / "manifest.json").read_bytes()
     with pytest.raises(ManifestRefused, match="schema version 3, this code reads 1 to 2: upgrade the code"):
-        read_manifest(content.replace(b'"schema_version": 1', b'"schema_version": 3'))
+        read_manifest(content.replace(b'"schema_version": 1', b'"schema_version": 4'))
 
 
 def test_its_champion_is_served(old: Registry) -> None:
@@ -65,7 +65,7 @@ def test_it_is_rolled_back(old: Registry) -> None:
 def test_versions_of_both_schemas_stand_side_by_side(old: Registry) -> None:
     new = publish(old, seed=3)
     old.promote(new, PROMOTE, run_id="run-9", actor="test", instead_of=CHAMPION)
-    assert old.manifest(new).schema_version == 2
+    assert old.manifest(new).schema_version == 3
     assert old.problems() == {}
     assert old.rollback(decision=PROMOTE, actor="test").version == CHAMPION
 

@@ -9,6 +9,7 @@ import pytest
 
 from model_registry.classifier import Classifier
 from model_registry.listing import encode
+from model_registry.market import NEW_YORK
 from tests.conftest import Pipeline, instance_in, make_pipeline
 from tests.making import BEATABLE, PROMOTE, publish
 
@@ -128,4 +129,6 @@ def test_the_published_model_answers_its_golden_rows(ready: Pipeline) -> None:
     folder = ready.registry.path(champion.version)
     classifier = Classifier((folder / "model.onnx").read_bytes())
     for row in ready.registry.open(champion.version).manifest.golden:
-        assert classifier.probabilities(encode(row.listing))[0] == pytest.approx(row.probabilities, abs=1e-5)
+        assert classifier.probabilities(encode(row.listing, NEW_YORK.codes))[0] == pytest.approx(
+            row.probabilities, abs=1e-5
+        )

@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 
 from mle_assets.release.comparability import Shift, shifts, stability_index
 from model_registry.listing import FEATURES
+from model_registry.market import NEW_YORK
 from model_registry.profile import profile_of
 
 RANDOM = np.random.default_rng(0)
@@ -35,7 +36,7 @@ def test_the_index_is_that_of_the_formula() -> None:
 
 @pytest.mark.parametrize("n", [50, 100, 200, 500, 5_000])
 def test_listings_of_the_same_kind_are_hardly_ever_called_different(n: int) -> None:
-    profile = profile_of(*listings(20_000))
+    profile = profile_of(*listings(20_000), NEW_YORK)
     alarms = sum(bool(breaks(shifts(profile, *listings(n)))) for _ in range(200))
     # 1 % are allowed: with 200 tries more than 8 would come once in ten thousand times.
     assert alarms <= 8
@@ -43,7 +44,7 @@ def test_listings_of_the_same_kind_are_hardly_ever_called_different(n: int) -> N
 
 def test_a_feature_of_another_kind_is_named_first() -> None:
     rows, codes = listings(5_000)
-    profile = profile_of(rows, codes)
+    profile = profile_of(rows, codes, NEW_YORK)
     moved = rows.copy()
     moved[:, FEATURES.index("latitude")] *= -1
     moved[:, FEATURES.index("latitude")] += 3
@@ -54,7 +55,7 @@ def test_a_feature_of_another_kind_is_named_first() -> None:
 
 def test_a_certain_but_small_difference_is_no_break() -> None:
     rows, codes = listings(50_000)
-    profile = profile_of(rows, codes)
+    profile = profile_of(rows, codes, NEW_YORK)
     moved = rows + np.float32(0.2) * np.array([name == "beds" for name in FEATURES], dtype=np.float32)
     found = shifts(profile, moved, codes)
     assert found[0].feature == "beds"
@@ -64,5 +65,5 @@ def test_a_certain_but_small_difference_is_no_break() -> None:
 
 def test_another_mix_of_categories_is_a_break() -> None:
     rows, codes = listings(5_000)
-    profile = profile_of(rows, codes)
+    profile = profile_of(rows, codes, NEW_YORK)
     assert breaks(shifts(profile, rows, np.where(codes < 3, 3, codes))) == ["price_category"]
