@@ -132,22 +132,23 @@ def read_market(path: Path) -> Market:
     except OSError as error:
         raise BadMarket(f"The market file {path} cannot be read: {error.strerror}.") from error
     try:
-        written = msgspec.toml.decode(content, type=dict[str, Any])
-        return msgspec.convert(_named(path.name.removesuffix(_SUFFIX), written), Market)
-    except (msgspec.DecodeError, UnicodeDecodeError, ValueError) as error:
+        return market_in(content, path.name.removesuffix(_SUFFIX))
+    except ValueError as error:
         raise BadMarket(f"The market file {path} cannot be used: {error}.") from error
+
+
+def market_in(content: bytes, name: str) -> Market:
+    """The market of that name in the content of a TOML file; raises ValueError, in words, where it is none."""
+    written = msgspec.toml.decode(content, type=dict[str, Any])
+    if "name" in written:
+        raise ValueError("it names itself, and its name is that of the file, without the ending")
+    return msgspec.convert({"name": name, **written}, Market)
 
 
 def read_markets(folder: Path) -> dict[str, Market]:
     """The markets of a folder by name, in alphabetical order; raises BadMarket where one of them cannot be used."""
     found = (read_market(path) for path in sorted(folder.glob(f"*{_SUFFIX}")) if not path.name.startswith("."))
     return {market.name: market for market in found}
-
-
-def _named(name: str, written: dict[str, Any]) -> dict[str, Any]:
-    if "name" in written:
-        raise ValueError("it names itself, and its name is that of the file, without the ending")
-    return {"name": name, **written}
 
 
 def _not_there(path: Path) -> str:

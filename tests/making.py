@@ -22,7 +22,7 @@ KEEP = Decision(promote=False, reason="Not better.", numbers={"mean_difference":
 
 
 LISTINGS = st.builds(
-    NEW_YORK.listing,
+    Listing,
     id=st.integers(0, 2**63 - 1),
     accommodates=st.integers(1, 100),
     room_type=st.sampled_from(RoomType),
@@ -41,7 +41,7 @@ LISTINGS = st.builds(
 
 def listing(**changes: object) -> Listing:
     """The README's listing, changed."""
-    return msgspec.convert({**EXAMPLE, **changes}, NEW_YORK.listing)
+    return msgspec.convert({**EXAMPLE, **changes}, Listing)
 
 
 def model(seed: int) -> bytes:

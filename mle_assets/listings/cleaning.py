@@ -59,7 +59,8 @@ def clean(raw: pd.DataFrame, source: str, market: Market) -> Cleaned:
     columns = {name: parse_integer(raw[name]) for name in _INTEGERS}
     columns |= {name: parse_number(raw[name]) for name in ("latitude", "longitude")}
     columns["bathrooms"] = parse_bathrooms(raw["bathrooms_text"], raw["bathrooms"])
-    price, neighbourhood = parse_price(raw["price"]), raw[market.neighbourhood_column]
+    price = parse_price(raw["price"], market.currency)
+    neighbourhood = raw[market.neighbourhood_column].str.strip()
     reasons = {
         **_price_reasons(raw["price"], price, market),
         **_numeric_reasons(raw, columns),
@@ -94,7 +95,7 @@ def categorise(price: NDArray[np.float64], market: Market) -> NDArray[np.int64]:
 
 
 def _price_reasons(text: pd.Series, price: pd.Series, market: Market) -> dict[str, pd.Series]:
-    missing, ambiguous = text.isna(), is_ambiguous_price(text)
+    missing, ambiguous = text.isna(), is_ambiguous_price(text, market.currency)
     return {
         "price missing": missing,
         "price ambiguous (three digits after the point)": ambiguous,

@@ -21,6 +21,43 @@ AMENITY_WORDS = {
 }
 """Each flag, and the word that some amenity contains where it is true (upper and lower case matter)."""
 
+_SIGNS = {
+    "AUD": (r"A\$",),
+    "BRL": (r"R\$",),
+    "CAD": (r"C\$", r"CA\$"),
+    "CHF": (r"Fr\.?", r"SFr\.?"),
+    "CNY": ("¥", "￥", "元"),
+    "CZK": ("Kč",),
+    "DKK": (r"kr\.?",),
+    "EUR": ("€",),
+    "GBP": ("£",),
+    "HKD": (r"HK\$",),
+    "HUF": ("Ft",),
+    "ILS": ("₪",),
+    "ISK": (r"kr\.?",),
+    "JPY": ("¥", "￥", "円"),
+    "MXN": (r"MX\$",),
+    "NOK": (r"kr\.?",),
+    "NZD": (r"NZ\$",),
+    "PLN": ("zł",),
+    "SEK": (r"kr\.?",),
+    "SGD": (r"S\$",),
+    "THB": ("฿",),
+    "TRY": ("₺", "TL"),
+    "TWD": (r"NT\$",),
+    "ZAR": ("R",),
+}
+"""What people write for a currency besides its code, as regular expressions."""
+_SPACE = "[ \u00a0\u202f\u2009]"
+_NOTATIONS = (
+    (r"^[0-9]{1,20},[0-9]{1,2}$", r"\."),
+    (r"^[1-9][0-9]{0,2}(\.[0-9]{3}){1,6},[0-9]{1,2}$", r"\."),
+    (r"^[1-9][0-9]{0,2}(\.[0-9]{3}){2,6}$", r"\."),
+    (rf"^[1-9][0-9]{{0,2}}({_SPACE}[0-9]{{3}}){{1,6}}([.,][0-9]{{1,2}})?$", _SPACE),
+    (r"^[1-9][0-9]{0,2}(['’][0-9]{3}){1,6}([.,][0-9]{1,2})?$", "['’]"),
+)
+"""How a price of one meaning may be written besides the dollar's way, and what parts its thousands then."""
+
 _HALF_BATHS = ("Half-bath", "Shared half-bath", "Private half-bath")
 _LARGEST = str(2**63 - 1)
 _FLOATS_ARE_EXACT_BELOW = 2**53
@@ -57,22 +94,42 @@ def was_a_float(text: pd.Series) -> pd.Series:
     return _mask(scientific, text) | (pointed & ~exact)
 
 
-def parse_price(text: pd.Series) -> pd.Series:
-    """Dollars as float64: "$1,234.00" is 1234.0; missing, unreadable and ambiguous ones are NaN."""
-    strings = pa.array(text)
+def parse_price(text: pd.Series, currency: str = "USD") -> pd.Series:
+    """Prices as float64: "$1,234.00" is 1234.0; missing, unreadable and ambiguous ones are NaN.
+
+    A dollar sign stands before prices of any currency: Inside Airbnb writes it everywhere. Of a currency other than the
+    dollar other notations are read as well, with its own sign or code before or behind: "€1.234,00", "1 234,50 kr".
+    The sign or code of any other currency makes a price unreadable.
+    """
+    strings = _in_dollar_notation(pa.array(text), currency)
     plain = pc.match_substring_regex(strings, r"^\$?([0-9]{1,20}|[1-9][0-9]{0,2}(,[0-9]{3}){1,6})(\.[0-9]{1,40})?$")
     clear = pc.and_(plain, pc.invert(_three_decimals(strings)))
     digits = pc.replace_substring_regex(pc.if_else(clear, strings, None), r"[$,]", "")
     return pc.cast(digits, pa.float64()).to_pandas().set_axis(text.index).astype("float64")
 
 
-def is_ambiguous_price(text: pd.Series) -> pd.Series:
+def is_ambiguous_price(text: pd.Series, currency: str = "USD") -> pd.Series:
     """Where a point stands before exactly three digits: "$75.000" is 75 dollars to some and 75,000 to others."""
-    return _mask(_three_decimals(pa.array(text)), text)
+    return _mask(_three_decimals(_in_dollar_notation(pa.array(text), currency)), text)
 
 
 def _three_decimals(strings: pa.ChunkedArray) -> pa.ChunkedArray:
     return pc.match_substring_regex(strings, r"^\$?[0-9,]+\.[0-9]{3}$")
+
+
+def _in_dollar_notation(strings: pa.ChunkedArray, currency: str) -> pa.ChunkedArray:
+    # Only what has one meaning is rewritten: a comma before one or two digits at the end is a decimal comma, and groups
+    # of three digits are thousands where a decimal comma follows, where there are several, or between spaces.
+    if currency == "USD":
+        return strings
+    mark = rf"(?:\$|{'|'.join((currency, *_SIGNS.get(currency, ())))})"
+    bare = pc.replace_substring_regex(strings, rf"^{mark}{_SPACE}?([0-9].*)$", r"\1")
+    bare = pc.replace_substring_regex(bare, rf"^(.*[0-9]){_SPACE}?{mark}$", r"\1")
+    for notation, thousands in _NOTATIONS:
+        matches = pc.match_substring_regex(bare, notation)
+        joined = pc.replace_substring_regex(pc.if_else(matches, bare, None), thousands, "")
+        bare = pc.if_else(matches, pc.replace_substring(joined, ",", "."), bare)
+    return bare
 
 
 def parse_bathrooms(text: pd.Series, number: pd.Series) -> pd.Series:

@@ -55,7 +55,7 @@ def train_and_test_listings(listings: pd.DataFrame) -> Iterator[dg.MaterializeRe
 def _absence(name: str, count: int, absent: Sequence[str]) -> str:
     return (
         f"0 of the {count:,} {name.replace('_', ' ')} are {' or '.join(absent)}, and at least 1 of each price category "
-        "is needed: use a larger snapshot."
+        "is needed: use a larger snapshot, or choose other category_limits in the market's file."
     )
 
 

@@ -105,7 +105,8 @@ def require_enough(y: NDArray[np.int64]) -> None:
     if counts.min() < FOLDS:
         scarce = CATEGORIES[int(counts.argmin())]
         raise TooFewListings(
-            f"{counts.min()} of the training listings are {scarce}, {FOLDS} are needed: use a larger snapshot."
+            f"{counts.min()} of the training listings are {scarce}, {FOLDS} are needed: use a larger snapshot, or "
+            "choose other category_limits in the market's file."
         )
 
 

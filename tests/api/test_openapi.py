@@ -53,7 +53,7 @@ def test_it_describes_every_route_and_only_asks_for_a_key_where_one_is_needed(to
             open_to_all = path in ("/livez", "/readyz", "/healthz")
             assert ("security" not in operation) == ("401" not in operation["responses"]) == open_to_all
     assert set(told["components"]["securitySchemes"]) == {"key", "bearer"}
-    assert "securitySchemes" not in document(Settings(), PriceCategory.MID)["components"]
+    assert "securitySchemes" not in document(Settings(), NEW_YORK, PriceCategory.MID)["components"]
 
 
 def test_every_part_of_it_has_a_description(told: Document) -> None:

@@ -6,7 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from mle_assets.listings.columns import RAW_COLUMNS
 from tests.conftest import REAL_SNAPSHOT
+
+COLUMNS = tuple(name for name in RAW_COLUMNS if name != "neighbourhood_cleansed")
+"""Those of the rows that tests write by hand: a snapshot needs only one column of neighbourhoods."""
 
 JERSEY_CITY = REAL_SNAPSHOT.with_name("jersey-city-2025-09-listings.csv.gz")
 WARDS = {"A": "Bronx", "B": "Queens", "C": "Staten Island", "D": "Brooklyn", "E": "Manhattan", "F": "Manhattan"}

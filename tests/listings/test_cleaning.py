@@ -214,7 +214,8 @@ def test_a_city_without_boroughs_is_told_so_first(jersey_city: Path) -> None:
         clean(read_snapshot(str(jersey_city)).listings, "jersey-city.csv.gz", NEW_YORK)
     assert str(refusal.value) == (
         "The snapshot jersey-city.csv.gz keeps none of its 1,829 listings: neighbourhood missing in 100% of them; "
-        "New York's neighbourhoods are needed in its column neighbourhood_group_cleansed."
+        "New York's neighbourhoods are needed in its column neighbourhood_group_cleansed; another city has a market of "
+        "its own, which python -m mle_assets.listings.market SNAPSHOT drafts."
     )
 
 

@@ -37,13 +37,18 @@ def test_another_file_of_inside_airbnb_is_named_and_so_is_the_one_that_is_needed
     assert said.endswith("take the detailed file of the same city and day, listings.csv.gz.")
 
 
-@pytest.mark.parametrize("also_missing", [(), ("price",), ("price", "amenities", "bathrooms", "bathrooms_text")])
-def test_a_city_without_boroughs_is_told_so_first_whatever_else_is_missing(also_missing: tuple[str, ...]) -> None:
-    columns = [name for name in RAW_COLUMNS if name not in ("neighbourhood_group_cleansed", *also_missing)]
-    said = refusal(columns)
-    assert said.startswith("is of a city without boroughs, in 100% of its listings (it has no column neighbourhood_gr")
-    assert said.endswith(": New York's boroughs are needed.")
-    assert all(name in said for name in also_missing if name != "bathrooms")
+@pytest.mark.parametrize("there", ["neighbourhood_cleansed", "neighbourhood_group_cleansed"])
+def test_one_column_of_neighbourhoods_is_enough(there: str) -> None:
+    columns = [name for name in RAW_COLUMNS if not name.startswith("neighbourhood") or name == there]
+    assert columns_to_read("listings.csv", columns) == columns
+
+
+def test_without_any_column_of_neighbourhoods_and_others_all_of_them_are_named() -> None:
+    columns = [name for name in RAW_COLUMNS if not name.startswith(("neighbourhood", "bathrooms", "price"))]
+    assert refusal(columns) == (
+        f"has no column price, bathrooms_text, neighbourhood_cleansed among its {len(columns)}: take the city's "
+        "detailed listings.csv.gz."
+    )
 
 
 def test_a_file_without_a_header_is_told_so() -> None:

@@ -14,10 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mle_assets.listings.bad_snapshot import BadSnapshot
-from mle_assets.listings.columns import RAW_COLUMNS
 from mle_assets.listings.content import read_table
+from tests.listings.conftest import COLUMNS
 
-HEADER = ",".join(RAW_COLUMNS)
+HEADER = ",".join(COLUMNS)
 ROW = '7,2021-12-04,Brooklyn,Entire loft,Entire home/apt,40.7,-73.9,2,,1 bath,1,1,"[""TV"", ""Wifi""]","$1,234.00"'
 TABLE = f"{HEADER}\n{f'{ROW}{chr(10)}' * 20}".encode()
 

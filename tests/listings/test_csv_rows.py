@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from pandas._libs.parsers import STR_NA_VALUES  # pyright: ignore
 
 from mle_assets.listings.bad_snapshot import BadSnapshot
-from mle_assets.listings.columns import RAW_COLUMNS
 from mle_assets.listings.csv_rows import read_csv
 from mle_assets.listings.raw_table import MISSING
+from tests.listings.conftest import COLUMNS
 
-HEADER = ",".join(RAW_COLUMNS)
+HEADER = ",".join(COLUMNS)
 ROW = '7,2021-12-04,Brooklyn,Entire loft,Entire home/apt,40.7,-73.9,2,,1 bath,1,1,"[""TV"", ""Wifi""]","$1,234.00"'
 
 
@@ -91,8 +91,8 @@ CELL = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0")
 def test_whatever_is_written_is_read_as_pandas_reads_it(cells: list[list[str]], style: tuple[str, int]) -> None:
     written = io.StringIO(newline="")
     end, quoting = style
-    csv.writer(written, lineterminator=end, quoting=quoting).writerows([list(RAW_COLUMNS), *cells])  # pyright: ignore
-    table = rows_of(written.getvalue())
+    csv.writer(written, lineterminator=end, quoting=quoting).writerows([list(COLUMNS), *cells])  # pyright: ignore
+    table = rows_of(written.getvalue())[list(COLUMNS)]
     expected = [[None if cell in MISSING else cell for cell in row] for row in cells]
     assert table.astype(object).replace({np.nan: None}).to_numpy().tolist() == expected
 
@@ -178,7 +178,7 @@ def test_columns_that_are_not_read_may_share_a_name() -> None:
 @pytest.mark.parametrize(("sign", "name"), [(";", "semicolons"), ("\t", "tabs"), ("|", "vertical bars")])
 def test_another_separator_is_named(sign: str, name: str) -> None:
     written = io.StringIO()
-    csv.writer(written, delimiter=sign).writerows([RAW_COLUMNS, ["7", "x", *["1,5"] * 12]])
+    csv.writer(written, delimiter=sign).writerows([COLUMNS, ["7", "x", *["1,5"] * 12]])
     assert f"has {name} between its columns: save it as a CSV file with commas." in refusal(written.getvalue())
 
 

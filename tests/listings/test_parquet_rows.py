@@ -107,13 +107,13 @@ def test_a_column_that_is_there_twice_is_refused() -> None:
     file = io.BytesIO()
     names = [*RAW_COLUMNS, "price"]
     pq.write_table(pa.Table.from_arrays([pa.array(["1"]) for _ in names], names=names), file)
-    assert refusal(file.getvalue()).startswith("has 2 columns called price (its columns 14 and 15)")
+    assert refusal(file.getvalue()).startswith("has 2 columns called price (its columns 15 and 16)")
 
 
 def test_a_missing_column_is_named() -> None:
     file = io.BytesIO()
     pq.write_table(pa.table({name: ["1"] for name in RAW_COLUMNS if name != "price"}), file)
-    assert refusal(file.getvalue()).startswith("has no column price among its 13")
+    assert refusal(file.getvalue()).startswith("has no column price among its 14")
 
 
 @pytest.mark.parametrize("share", [0.02, 0.5, 0.99])

@@ -1,6 +1,7 @@
 """Each value of the raw text is read by itself, exactly, or not at all."""
 
 import json
+import re
 
 import numpy as np
 import pandas as pd
@@ -134,6 +135,74 @@ def test_a_point_before_three_digits_could_mean_thousands_and_is_not_read(price:
 @pytest.mark.parametrize("price", ["$75.00", "$75", "$1,234.00", "$1.234,00", "$75.0000", "75.12", None])
 def test_other_prices_are_not_ambiguous(price: str | None) -> None:
     assert not is_ambiguous_price(text(price)).any()
+
+
+@pytest.mark.parametrize(
+    ("price", "currency", "amount"),
+    [
+        ("$1,234.00", "EUR", 1234.0),
+        ("€1.234,00", "EUR", 1234.0),
+        ("1.234,5 €", "EUR", 1234.5),
+        ("€75,00", "EUR", 75.0),
+        ("75,00", "EUR", 75.0),
+        ("€1,234.00", "EUR", 1234.0),
+        ("€1,234", "EUR", 1234.0),
+        ("EUR 1.234.567", "EUR", 1234567.0),
+        ("1,234.00 kr", "SEK", 1234.0),
+        ("1\u00a0234,50\u00a0kr", "NOK", 1234.5),
+        ("kr. 1.234.567", "DKK", 1234567.0),
+        ("CHF 1'234.50", "CHF", 1234.5),
+        ("1’234", "CHF", 1234.0),
+        ("£75", "GBP", 75.0),
+        ("R$1.234,00", "BRL", 1234.0),
+        ("¥12,000", "JPY", 12000.0),
+    ],
+)
+def test_a_price_in_another_notation_is_read_where_it_has_one_meaning(price: str, currency: str, amount: float) -> None:
+    assert parse_price(text(price), currency).tolist() == [amount]
+
+
+@pytest.mark.parametrize(
+    ("price", "currency"),
+    [
+        *(
+            (price, "EUR")
+            for price in ("£75", "75k", "75 EURO", "1.23,00", "1,23.00", "1.234,567", "1 23,00", "€", "€-5")
+        ),
+        *((price, "USD") for price in ("€75", "1.234,00", "75,00", "1 234", "1'234")),
+        ("75,00 €", "GBP"),
+    ],
+)
+def test_a_price_of_no_one_meaning_or_in_another_currency_is_missing(price: str, currency: str) -> None:
+    assert parse_price(text(price), currency).isna().all()
+
+
+@pytest.mark.parametrize("price", ["€75.000", "75.000 €", "1.234"])
+def test_thousands_with_a_point_alone_stay_ambiguous_in_every_currency(price: str) -> None:
+    assert is_ambiguous_price(text(price), "EUR").all()
+    assert parse_price(text(price), "EUR").isna().all()
+
+
+@settings(deadline=None)
+@given(st.integers(0, 10**9), st.integers(0, 99), st.sampled_from([",.", ".,", " ,", " .", "\u202f,", "'."]))
+def test_every_whole_notation_is_read_back(whole: int, cents: int, separators: str) -> None:
+    thousands, point = separators
+    for template in ("€{}", "{} €", "{}"):
+        written = template.format(f"{whole:,}".replace(",", thousands) + f"{point}{cents:02}")
+        assert parse_price(text(written), "EUR")[0] == pytest.approx(whole + cents / 100), written
+
+
+@settings(deadline=None)
+@given(st.text(alphabet="0123456789,.' €", max_size=12))
+def test_a_price_is_never_a_thousand_times_too_small(price: str) -> None:
+    [amount] = parse_price(text(price), "EUR")
+    if not np.isnan(amount):
+        digits = [part for part in re.split(r"[^0-9]", price) if part]
+        # At most the last part, of one or two digits, is not of the whole number.
+        decimals = digits.pop() if len(digits) > 1 and len(digits[-1]) != 3 else ""
+        assert amount >= int("".join(digits))
+        assert amount < int("".join(digits)) + 1
+        assert decimals == "" or float(f"0.{decimals}") == pytest.approx(amount % 1, abs=1e-6)
 
 
 @settings(deadline=None)

@@ -10,6 +10,7 @@ import pytest
 from mle_assets.listings.bad_snapshot import BadSnapshot
 from mle_assets.listings.columns import RAW_COLUMNS
 from mle_assets.listings.snapshot import read_snapshot
+from tests.listings.conftest import COLUMNS
 
 
 def test_a_plain_csv_a_gzip_and_a_parquet_file_hold_the_same_listings(synthetic_snapshot: Path, tmp_path: Path) -> None:
@@ -50,7 +51,7 @@ def test_a_newer_snapshot_with_79_columns_and_numeric_bathrooms_is_read(
     assert listings["bathrooms_text"].isna().all()
 
 
-HEADER = ",".join(RAW_COLUMNS).encode()
+HEADER = ",".join(COLUMNS).encode()
 
 
 @pytest.mark.parametrize(
@@ -61,7 +62,7 @@ HEADER = ",".join(RAW_COLUMNS).encode()
         (b"\n  <html>", "is an HTML or XML page"),
         (HEADER + b"\n", "holds no listings, only a header"),
         (HEADER.replace(b"price", b"cost") + b"\n1", "has no column price among its 14"),
-        (HEADER.replace(b"neighbourhood_group_cleansed,", b"") + b"\n1", "has no column neighbourhood_group_cleansed"),
+        (HEADER.replace(b"neighbourhood_group_cleansed,", b"") + b"\n1", "has no column neighbourhood_cleansed"),
         (HEADER.replace(b"bathrooms,bathrooms_text,", b"") + b"\n1", "has no column bathrooms_text"),
         (HEADER + b'\n1,"unclosed', "is not a whole CSV table"),
         (b"\x1f\x8b\x08\x00 this is no gzip", "is a damaged gzip file"),

@@ -10,7 +10,7 @@ from tests.making import listing
 
 
 def decode(**changes: object) -> Listing:
-    return msgspec.json.decode(msgspec.json.encode({**EXAMPLE, **changes}), type=Listing)
+    return msgspec.json.decode(msgspec.json.encode({**EXAMPLE, **changes}), type=NEW_YORK.listing)
 
 
 def test_a_listing_becomes_one_float32_row_in_the_order_of_features() -> None:

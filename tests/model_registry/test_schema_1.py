@@ -46,7 +46,7 @@ def test_a_manifest_of_schema_1_with_a_field_of_schema_2_is_refused(old: Registr
 
 def test_a_manifest_of_a_later_schema_is_refused_with_the_cure(old: Registry) -> None:
     content = (old.path(CHAMPION) / "manifest.json").read_bytes()
-    with pytest.raises(ManifestRefused, match="schema version 3, this code reads 1 to 2: upgrade the code"):
+    with pytest.raises(ManifestRefused, match="schema version 4, this code reads 1 to 3: upgrade the code"):
         read_manifest(content.replace(b'"schema_version": 1', b'"schema_version": 4'))
 
 

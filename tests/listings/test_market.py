@@ -1,0 +1,119 @@
+"""A new city's market file is drafted from its snapshot, and can be used as it is."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mle_assets.listings.cleaning import clean
+from mle_assets.listings.market import CannotDraft, as_chosen, draft, propose_limits
+from mle_assets.listings.snapshot import read_snapshot
+from model_registry.market import NEW_YORK, market_in
+from tests.model_registry.test_market import MANY
+
+
+@pytest.fixture(scope="module")
+def raw(synthetic_snapshot: Path) -> pd.DataFrame:
+    """2,000 raw listings of New York."""
+    return read_snapshot(str(synthetic_snapshot)).listings
+
+
+def test_the_draft_for_new_yorks_snapshot_proposes_what_new_york_has(real_snapshot: Path) -> None:
+    drafted = market_in(draft(read_snapshot(str(real_snapshot)).listings, "new-york", "USD").encode(), "new-york")
+    assert drafted.category_limits == NEW_YORK.category_limits
+    assert drafted.lowest_price == NEW_YORK.lowest_price
+    assert drafted.neighbourhood_column == NEW_YORK.neighbourhood_column
+    assert set(drafted.neighbourhoods) == set(NEW_YORK.neighbourhoods)
+    assert drafted.title == "New York"
+
+
+def test_jersey_citys_listings_are_kept_by_the_market_that_is_drafted_from_them(jersey_city: Path) -> None:
+    raw = read_snapshot(str(jersey_city)).listings
+    content = draft(raw, "jersey-city", "USD")
+    assert '"Ward D (councilmember Michael Yun)",  # 383\n' in content
+    assert (
+        "# neighbourhood_group_cleansed is empty; neighbourhood_cleansed names 6 in 100% of the listings.\n" in content
+    )
+    market = market_in(content.encode(), "jersey-city")
+    assert market.neighbourhood_column == "neighbourhood_cleansed"
+    assert len(market.neighbourhoods) == 6
+    cleaned = clean(raw, "jersey-city.csv.gz", market)
+    assert len(cleaned.listings) > 1_500
+    assert {reason.split()[1] for reason in cleaned.dropped} == {"missing"}
+
+
+def test_forty_neighbourhoods_of_any_names_are_drafted_and_kept(raw: pd.DataFrame) -> None:
+    names = np.array(MANY, dtype=object)[np.arange(len(raw)) % len(MANY)]
+    city = raw.assign(neighbourhood_group_cleansed=None, neighbourhood_cleansed=names).astype("str")
+    city["neighbourhood_group_cleansed"] = pd.Series([None] * len(raw), dtype="str")
+    market = market_in(draft(city, "lisbon", "EUR").encode(), "lisbon")
+    assert set(market.neighbourhoods) == set(MANY)
+    cleaned = clean(city, "lisbon.csv", market)
+    assert len(cleaned.listings) == len(clean(raw, "new-york.csv", NEW_YORK).listings)
+    assert set(cleaned.listings["neighbourhood"]) == set(MANY)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (
+            {"neighbourhood_group_cleansed": None, "neighbourhood_cleansed": None},
+            "are missing or empty: no neighbourhoods are named",
+        ),
+        ({"price": None}, "none of the 2,000 prices can be read as USD"),
+        ({"price": "£75"}, "none of the 2,000 prices can be read as USD"),
+    ],
+)
+def test_a_snapshot_without_what_is_needed_is_refused_in_words(
+    change: dict[str, object], words: str, raw: pd.DataFrame
+) -> None:
+    changed = raw.assign(**{name: pd.Series([value] * len(raw), dtype="str") for name, value in change.items()})
+    with pytest.raises(CannotDraft, match=re.escape(words)):
+        draft(changed, "lisbon", "USD")
+
+
+def test_a_scarce_category_is_told_beside_the_limits(raw: pd.DataFrame) -> None:
+    assert "# Too few listings are Mid and High and Lux to learn from: choose other limits.\n" in draft(
+        raw.assign(price="$75.00"), "lisbon", "USD"
+    )
+
+
+@settings(deadline=None)
+@given(st.lists(st.floats(0.01, 1e7), min_size=1, max_size=50))
+def test_proposed_limits_rise_whatever_the_prices_are(prices: list[float]) -> None:
+    limits = propose_limits(pd.Series(prices))
+    assert 0 < limits[0] < limits[1] < limits[2]
+
+
+@pytest.mark.parametrize(
+    ("amount", "chosen"),
+    [(92.5, 90), (176, 180), (413, 400), (97, 100), (0.012, 0.012), (1_234, 1_200), (9_700, 10_000)],
+)
+def test_a_limit_is_such_as_people_choose(amount: float, chosen: float) -> None:
+    assert as_chosen(amount) == chosen
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--name", "Lisbon", "--currency", "EUR"], "its name 'Lisbon' must be small letters and digits"),
+        (["--name", "lisbon", "--currency", "euro"], "its currency 'euro' must be three capital letters"),
+    ],
+)
+def test_the_command_prints_a_draft_or_one_sentence(arguments: list[str], words: str, synthetic_snapshot: Path) -> None:
+    command = [sys.executable, "-m", "mle_assets.listings.market", str(synthetic_snapshot)]
+    refused = subprocess.run([*command, *arguments], capture_output=True, text=True, check=False)
+    assert refused.returncode == 1
+    assert refused.stdout == ""
+    assert words in refused.stderr
+    assert refused.stderr.count("\n") == 1
+    drafted = subprocess.run(
+        [*command, "--name", "boston", "--currency", "USD"], capture_output=True, text=True, check=True
+    )
+    assert market_in(drafted.stdout.encode(), "boston").title == "Boston"
