@@ -13,7 +13,8 @@ import dagster as dg
 
 from local.news import why_it_failed
 from local.processes import free_port, request, running
-from model_registry.listing import EXAMPLE
+from model_registry.manifest import Manifest
+from model_registry.market import DEFAULT_MARKET
 from model_registry.store import Registry
 
 ROOT = Path(__file__).parents[1]
@@ -26,20 +27,29 @@ _UNDER_WAY = re.compile(r".* … \d+ s")
 def main() -> None:
     """Run the demo; exits non-zero with a sentence where a part of it fails."""
     os.chdir(ROOT)
-    snapshot = os.environ.get("SNAPSHOT") or "the embedded synthetic snapshot (made up, not real listings)"
-    say(f"1. Training on {snapshot}")
+    say(f"1. Training on {snapshot()}")
     train()
     show_leaderboard()
     say("2. The daemon runs; its sensor promote_best_model sees the new leaderboard")
     with running("dagster-daemon", "run", log=LOGS / "daemon.log") as daemon:
         wait_for_promotion(daemon)
-    show_champion()
+    market = show_champion().market
     say("3. The API serves the champion")
     port = free_port()
     with running(sys.executable, "-m", "api", log=LOGS / "api.log", PORT=str(port)) as api:
         wait_for_api(api, port)
-        ask(port)
+        ask(port, json.dumps(market.example()))
     say("Done. `make up` keeps the UI, the daemon and the API running.")
+
+
+def snapshot() -> str:
+    """What the training reads, in words."""
+    if os.environ.get("SNAPSHOT"):
+        return os.environ["SNAPSHOT"]
+    market = os.environ.get("MARKET") or DEFAULT_MARKET
+    if market != DEFAULT_MARKET:
+        return f"the snapshot that the market {market} names"
+    return "the embedded synthetic snapshot (made up, not real listings)"
 
 
 def train() -> None:
@@ -94,8 +104,8 @@ def wait_for_promotion(daemon: subprocess.Popen[bytes]) -> None:
                     sys.exit(why_it_failed(instance, run.run_id))
 
 
-def show_champion() -> None:
-    """The champion and the last decision, as the registry folder tells them."""
+def show_champion() -> Manifest:
+    """The champion and the last decision, as the registry folder tells them; what is known of the champion."""
     registry = Registry(Path(os.environ.get("MODEL_REGISTRY") or "var/registry"))
     champion, last = registry.champion(), registry.history()[-1]
     if champion is None:
@@ -110,6 +120,7 @@ def show_champion() -> None:
         f"{manifest.rows.kept:,} of {manifest.rows.raw:,} listings kept"
     )
     print(f"   decision   {last.action} of {last.version}: {last.decision.reason}")
+    return manifest
 
 
 def wait_for_api(api: subprocess.Popen[bytes], port: int) -> None:
@@ -122,10 +133,10 @@ def wait_for_api(api: subprocess.Popen[bytes], port: int) -> None:
             continue
 
 
-def ask(port: int) -> None:
-    """Classify the listing over HTTP."""
-    status, headers, body = request(port, "POST", "/classify", json.dumps(EXAMPLE))
-    print(f"   POST /classify {json.dumps(EXAMPLE)}")
+def ask(port: int, listing: str) -> None:
+    """Classify a listing over HTTP."""
+    status, headers, body = request(port, "POST", "/classify", listing)
+    print(f"   POST /classify {listing}")
     print(f"   {status} {body}")
     print(
         f"   answered by {headers['X-Model-Version']}, run {headers['X-Run-Id']}, snapshot {headers['X-Snapshot'][:12]}"

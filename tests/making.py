@@ -13,7 +13,7 @@ from model_registry.classifier import Classifier
 from model_registry.history import Decision
 from model_registry.listing import EXAMPLE, FEATURES, Listing, RoomType, encode
 from model_registry.manifest import SCHEMA_VERSION, GoldenRow, Manifest, Rows, Run, Snapshot, digest, signature_of
-from model_registry.market import NEW_YORK
+from model_registry.market import NEW_YORK, Market
 from model_registry.profile import profile_of
 from model_registry.store import Registry
 
@@ -52,13 +52,25 @@ def model(seed: int) -> bytes:
     return export(make_pipeline(DecisionTreeClassifier(max_depth=3, random_state=seed).fit(X, y)))
 
 
-def manifest(content: bytes, candidate: str = "tree") -> Manifest:
+LISBON = msgspec.structs.replace(
+    NEW_YORK,
+    name="lisbon",
+    title="Lisbon",
+    currency="EUR",
+    neighbourhoods=("L'Alfama", "Belém, Ajuda", 'Cais "do" Sodré', "Queens"),
+    category_limits=(60.0, 120.0, 1250.5),
+    box=None,
+)
+"""Another market, which has one name in common with New York."""
+
+
+def manifest(content: bytes, candidate: str = "tree", market: Market = NEW_YORK) -> Manifest:
     """A manifest that fits the model, with golden rows of its own answers."""
     classifier = Classifier(content)
     golden = tuple(
-        GoldenRow(row, tuple(float(p) for p in classifier.probabilities(encode(row, NEW_YORK.codes))[0]))  # pyright: ignore
+        GoldenRow(row, tuple(float(p) for p in classifier.probabilities(encode(row, market.codes))[0]))  # pyright: ignore
         for row in (
-            listing(),
+            listing(neighbourhood=market.neighbourhoods[3]),
             listing(id=2, accommodates=2, room_type=RoomType.PRIVATE, neighbourhood="Queens", tv=False),
         )
     )
@@ -69,7 +81,7 @@ def manifest(content: bytes, candidate: str = "tree") -> Manifest:
         created_at=datetime(2026, 1, 1, tzinfo=UTC),
         model=digest(content),
         report=digest(b""),
-        signature=signature_of(NEW_YORK),
+        signature=signature_of(market),
         metrics={"test": {"accuracy": 0.7, "roc_auc": 0.88, "log_loss": 0.72}, "cross_validation": {"log_loss": 0.74}},
         parameters={"estimator": "DecisionTreeClassifier", "max_depth": 3},
         snapshot=Snapshot(source="listings.csv.gz", sha256="ab" * 32, date=None, synthetic=False),
@@ -77,7 +89,8 @@ def manifest(content: bytes, candidate: str = "tree") -> Manifest:
         data_versions={"raw_listings": "ab" * 32},
         run=Run(run_id="run-1", training_run_id="run-0", git_commit=None, code_versions={}, libraries={}),
         golden=golden,
-        profile=profile_of(np.zeros((4, len(FEATURES)), dtype=np.float32), np.arange(4), NEW_YORK),
+        profile=profile_of(np.zeros((4, len(FEATURES)), dtype=np.float32), np.arange(4), market),
+        market=market,
     )
 
 
@@ -93,8 +106,10 @@ BEATABLE: dict[str, object] = {
 profile that could differ, and never was better than the majority class."""
 
 
-def publish(registry: Registry, seed: int, candidate: str = "tree", **changes: object) -> str:
+def publish(
+    registry: Registry, seed: int, candidate: str = "tree", market: Market = NEW_YORK, **changes: object
+) -> str:
     """A small model published in a registry, its manifest changed."""
     content = model(seed)
-    draft = msgspec.structs.replace(manifest(content, candidate), **changes)
+    draft = msgspec.structs.replace(manifest(content, candidate, market), **changes)
     return registry.publish(draft, content, b"<html>report</html>")

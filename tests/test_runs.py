@@ -34,8 +34,10 @@ def bad_snapshots(snapshot: Path, folder: Path) -> dict[str, tuple[Path, str]]:
         "truncated": (zipped[: len(zipped) // 2], "is a gzip file that breaks off"),
         "page": (b"<html><body>Not found</body></html>", "is an HTML or XML page"),
         "no-boroughs": (
-            table.drop(columns=["neighbourhood_group_cleansed", "price"]).to_csv(index=False).encode(),
-            "is of a city without boroughs, in 100% of its listings",
+            table.drop(columns=["neighbourhood_group_cleansed", "neighbourhood_cleansed", "price"])
+            .to_csv(index=False)
+            .encode(),
+            "has no column price, neighbourhood_cleansed among its",
         ),
         "stray-quote": (
             b"".join([*lines[:9], lines[9].replace(b'"Made-up listing"', b'"Made-up listing'), *lines[10:]]),

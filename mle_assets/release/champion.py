@@ -20,7 +20,7 @@ from mle_assets.models.scoring import losses
 from mle_assets.models.training import TrainedModel
 from mle_assets.release.comparability import shifts
 from mle_assets.release.figures import decision_figures, published_figures
-from mle_assets.release.gate import Comparison, Contender, constant_losses, judge
+from mle_assets.release.gate import Comparison, Contender, constant_losses, judge, kept_out
 from mle_assets.release.publication import Halves, draft_manifest
 from model_registry.classifier import Classifier, ModelRefused, PublishedModel
 from model_registry.disk import RegistryBusy
@@ -47,7 +47,12 @@ class NotTheRankedModel(Exception):
     """The stored model is another one than the leaderboard ranked."""
 
 
+class AnotherMarket(Exception):
+    """The registry is another city's."""
+
+
 _EXPECTED = (
+    AnotherMarket,
     ChampionChanged,
     HistoryDamaged,
     LineageBroken,
@@ -73,9 +78,21 @@ def leading_model(artefacts: Artefacts, ranking: Leaderboard) -> tuple[TrainedMo
 def compare(
     release: Release, current: PublishedModel | None, draft: Manifest, model: bytes, halves: Halves
 ) -> Decision:
-    """The gate's decision on a model, about to be published by a draft, against the champion on the same listings."""
-    if current is not None and current.manifest.model == draft.model:
-        return Decision(promote=False, reason="The leader is the champion already: nothing to change.")
+    """The gate's decision on a model, about to be published by a draft, against the champion on the same listings.
+
+    Raises AnotherMarket where the champion is another city's.
+    """
+    if current is not None:
+        _check_market(release, current.manifest.market, draft.market)
+        if current.manifest.model == draft.model:
+            return Decision(promote=False, reason="The leader is the champion already: nothing to change.")
+        changed = [part for part in _DECIDING if getattr(current.manifest.market, part) != getattr(draft.market, part)]
+        if changed:
+            problem = (
+                f"The champion {current.manifest.version} was made when {draft.market.title} had another "
+                f"{' and '.join(changed)}"
+            )
+            return kept_out(version_id(draft.candidate, draft.model.sha256), problem)
     X, y = feature_matrix(halves.test, draft.market), category_codes(halves.test)
     return judge(
         Contender(
@@ -88,6 +105,18 @@ def compare(
         confidence=release.confidence,
         margin=release.margin,
     )
+
+
+_DECIDING = ("currency", "category_limits", "neighbourhoods")
+"""What of a market has to be the same for two models' answers to be about the same."""
+
+
+def _check_market(release: Release, of_registry: Market, given: Market) -> None:
+    if of_registry.name != given.name:
+        raise AnotherMarket(
+            f"The champion in {release.registry_folder} is of {of_registry.title}, and this model is for "
+            f"{given.title}: give each market a registry of its own (MODEL_REGISTRY)."
+        )
 
 
 def _standing_of(

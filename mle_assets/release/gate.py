@@ -65,12 +65,7 @@ def judge(
     numbers = {f"shift_{shift.feature}": shift.index for shift in comparison.shifts or ()}
     problem = _not_comparable(challenger, comparison, baseline)
     if problem:
-        reason = (
-            f"{problem}: kept out. Where that is as it should be, a person promotes it with `models promote "
-            f"{challenger.version} --reason ...`."
-        )
-        figures = {**_means(challenger.losses, champion.losses, baseline), **numbers}
-        return Decision(promote=False, reason=reason, numbers=figures)
+        return kept_out(challenger.version, problem, _means(challenger.losses, champion.losses, baseline) | numbers)
     note = " Both were trained on made-up listings." if challenger.snapshot.synthetic else ""
     if comparison.shifts is None:
         note += " The champion's manifest has no profile of its listings, so they were not compared with these."
@@ -115,6 +110,12 @@ def decide(
     )
     reason = f"{verdict}, below it {surely}: promoted." if promote else f"{verdict}, not below it {surely}: kept out."
     return Decision(promote=promote, reason=reason, numbers=numbers)
+
+
+def kept_out(version: str, problem: str, numbers: dict[str, float] | None = None) -> Decision:
+    """What is decided where a challenger cannot be compared: the champion stays, and the reason says what to do."""
+    cure = f"Where that is as it should be, a person promotes it with `models promote {version} --reason ...`."
+    return Decision(promote=False, reason=f"{problem}: kept out. {cure}", numbers=numbers or {})
 
 
 def constant_losses(codes: NDArray[np.int64]) -> Losses:

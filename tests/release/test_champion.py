@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 
 import dagster as dg
+import msgspec
 import pandas as pd
 import pytest
 
@@ -11,7 +12,7 @@ from model_registry.classifier import Classifier
 from model_registry.listing import encode
 from model_registry.market import NEW_YORK
 from tests.conftest import Pipeline, instance_in, make_pipeline
-from tests.making import BEATABLE, PROMOTE, publish
+from tests.making import BEATABLE, LISBON, PROMOTE, publish
 
 
 def failure_of(result: dg.ExecuteInProcessResult) -> str:
@@ -78,6 +79,25 @@ def test_a_made_up_challenger_is_published_and_kept_from_a_real_champion(ready: 
     assert f"models promote {last.version} --reason" in last.decision.reason
     # A person may do just that.
     ready.registry.promote(last.version, PROMOTE, run_id=None, actor="test")
+
+
+def test_a_champion_of_another_market_is_not_compared_with(ready: Pipeline) -> None:
+    lisbon = publish(ready.registry, seed=1, market=LISBON)
+    ready.registry.promote(lisbon, PROMOTE, run_id=None, actor="test")
+    said = failure_of(ready.run("promotion"))
+    assert "is of Lisbon, and this model is for New York: give each market a registry of its own" in said
+    assert ready.registry.versions() == [lisbon]
+
+
+def test_a_champion_of_the_market_with_other_limits_stays_until_a_person_decides(ready: Pipeline) -> None:
+    other = msgspec.structs.replace(NEW_YORK, category_limits=(80.0, 160.0, 400.0))
+    old = publish(ready.registry, seed=1, market=other, **BEATABLE)
+    ready.registry.promote(old, PROMOTE, run_id=None, actor="test")
+    assert ready.run("promotion").success
+    last = ready.registry.history()[-1]
+    assert (last.action, last.previous) == ("refusal", old)
+    assert "was made when New York had another category_limits: kept out." in last.decision.reason
+    assert f"models promote {last.version} --reason" in last.decision.reason
 
 
 def test_the_manifest_keeps_a_profile_of_the_training_listings(ready: Pipeline) -> None:

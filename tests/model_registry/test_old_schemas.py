@@ -1,18 +1,21 @@
-"""A registry that the code before schema version 2 made, kept beside this file, is used as before."""
+"""What older code published is read as before: a registry of schema version 1, kept beside this file, and version 2."""
 
 import shutil
 from pathlib import Path
 
+import msgspec
 import pytest
 from litestar.testing import TestClient
 
 from api.app import create_app
 from api.settings import Settings
 from model_registry.archive import export_version, import_version
+from model_registry.classifier import ModelRefused
 from model_registry.listing import EXAMPLE
-from model_registry.manifest import ManifestRefused, read_manifest, write_manifest
+from model_registry.manifest import ManifestRefused, read_manifest, signature_of, write_manifest
+from model_registry.market import NEW_YORK
 from model_registry.store import Registry
-from tests.making import PROMOTE, publish
+from tests.making import LISBON, PROMOTE, manifest, model, publish
 
 MADE_UP, CHAMPION, REFUSED = "tree-cb6001dcb78d", "tree-e1b36d9fc67c", "tree-7a39e06f0f79"
 
@@ -75,3 +78,28 @@ def test_its_versions_travel_in_archives(old: Registry, tmp_path: Path) -> None:
     other = Registry(tmp_path / "other")
     assert import_version(other, tmp_path / "version.tar") == CHAMPION
     assert other.manifest(CHAMPION).schema_version == 1
+
+
+def test_a_manifest_of_schema_2_is_new_yorks_and_is_written_again_to_the_byte(tmp_path: Path) -> None:
+    registry = Registry(tmp_path / "registry")
+    version = publish(registry, seed=7, schema_version=2)
+    content = (registry.path(version) / "manifest.json").read_bytes()
+    assert b'"market"' not in content
+    assert read_manifest(content).market == NEW_YORK
+    assert write_manifest(read_manifest(content)) == content
+    with pytest.raises(ManifestRefused, match="is not the one that was published"):
+        read_manifest(content.replace(b'"checksum"', b'"market": ' + msgspec.json.encode(NEW_YORK) + b', "checksum"'))
+
+
+def test_a_manifest_holds_its_whole_market(tmp_path: Path) -> None:
+    registry = Registry(tmp_path / "registry")
+    assert registry.manifest(publish(registry, seed=7, market=LISBON)).market == LISBON
+
+
+def test_a_version_whose_signature_is_not_its_markets_is_refused(tmp_path: Path) -> None:
+    registry = Registry(tmp_path / "registry")
+    with pytest.raises(ModelRefused, match="its neighbourhoods are"):
+        publish(registry, seed=7, signature=signature_of(LISBON))
+    with pytest.raises(ModelRefused, match="is in Brooklyn, which is none of its market's neighbourhoods"):
+        publish(registry, seed=7, market=LISBON, golden=manifest(model(7)).golden)
+    assert registry.versions() == []
