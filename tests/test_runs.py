@@ -63,7 +63,14 @@ UNREADABLE = ["missing", "empty", "truncated", "page", "json", "gzip-of-gzip", "
 NOT_OURS = ["no-price", "no-boroughs", "semicolons", "another-city", "no-prices"]
 
 
-@pytest.mark.parametrize("kind", [*UNREADABLE, *NOT_OURS])
+FAST = {"missing", "cut-in-a-row", "no-price", "another-city"}
+"""Each is a whole run: the others are run by `make test-slow`, and their sentences are in tests/listings as well."""
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [kind if kind in FAST else pytest.param(kind, marks=pytest.mark.slow) for kind in (*UNREADABLE, *NOT_OURS)],
+)
 def test_a_bad_snapshot_fails_the_run_in_one_sentence_and_touches_nothing(
     kind: str, pipeline: Pipeline, synthetic_snapshot: Path, tmp_path: Path
 ) -> None:

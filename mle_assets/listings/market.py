@@ -176,8 +176,8 @@ def _text(value: str) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def main() -> None:
-    """Print a draft for the snapshot that is named."""
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Print a draft for the snapshot that the arguments name, by default those of the command line."""
     parser = argparse.ArgumentParser(
         prog="python -m mle_assets.listings.market", description="Draft the market file of a new city."
     )
@@ -185,7 +185,7 @@ def main() -> None:
     parser.add_argument("--name", required=True, help="the market's name: small letters, digits, hyphens")
     parser.add_argument("--currency", required=True, help="that of its prices, as in USD or EUR")
     parser.add_argument("--title", help="what people call it (default: the name, in capitals)")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     try:
         sys.stdout.write(draft(read_snapshot(options.snapshot).listings, options.name, options.currency, options.title))
     except BadSnapshot as error:

@@ -13,7 +13,7 @@ from tests.making import PROMOTE, publish
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.parametrize(("examples", "least"), [(60, 150), pytest.param(900, 1_700, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(("examples", "least"), [(25, 60), pytest.param(900, 1_700, marks=pytest.mark.slow)])
 def test_schemathesis_finds_nothing(examples: int, least: int, registry: Registry, tmp_path: Path) -> None:
     registry.promote(publish(registry, 0), PROMOTE, run_id="run-1", actor="test")
     with serving(registry.folder, tmp_path / "api.log", ACCESS_LOG="false") as server:

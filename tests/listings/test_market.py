@@ -1,8 +1,6 @@
 """A new city's market file is drafted from its snapshot, and can be used as it is."""
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mle_assets.listings.cleaning import clean
-from mle_assets.listings.market import CannotDraft, as_chosen, draft, propose_limits
+from mle_assets.listings.market import CannotDraft, as_chosen, draft, main, propose_limits
 from mle_assets.listings.snapshot import read_snapshot
 from model_registry.market import NEW_YORK, market_in
 from tests.model_registry.test_market import MANY
@@ -100,20 +98,21 @@ def test_a_limit_is_such_as_people_choose(amount: float, chosen: float) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "words"),
+    ("name", "currency", "words"),
     [
-        (["--name", "Lisbon", "--currency", "EUR"], "its name 'Lisbon' must be small letters and digits"),
-        (["--name", "lisbon", "--currency", "euro"], "its currency 'euro' must be three capital letters"),
+        ("Lisbon", "EUR", "its name 'Lisbon' must be small letters and digits"),
+        ("lisbon", "euro", "its currency 'euro' must be three capital letters"),
     ],
 )
-def test_the_command_prints_a_draft_or_one_sentence(arguments: list[str], words: str, synthetic_snapshot: Path) -> None:
-    command = [sys.executable, "-m", "mle_assets.listings.market", str(synthetic_snapshot)]
-    refused = subprocess.run([*command, *arguments], capture_output=True, text=True, check=False)
-    assert refused.returncode == 1
-    assert refused.stdout == ""
-    assert words in refused.stderr
-    assert refused.stderr.count("\n") == 1
-    drafted = subprocess.run(
-        [*command, "--name", "boston", "--currency", "USD"], capture_output=True, text=True, check=True
-    )
-    assert market_in(drafted.stdout.encode(), "boston").title == "Boston"
+def test_the_command_ends_in_one_sentence_where_it_cannot_draft(
+    name: str, currency: str, words: str, synthetic_snapshot: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match=words) as ended:
+        main([str(synthetic_snapshot), "--name", name, "--currency", currency])
+    assert str(ended.value).count("\n") == 0
+    assert capsys.readouterr().out == ""
+
+
+def test_the_command_prints_a_draft(synthetic_snapshot: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main([str(synthetic_snapshot), "--name", "new-boston", "--currency", "USD"])
+    assert market_in(capsys.readouterr().out.encode(), "new-boston").title == "New Boston"
