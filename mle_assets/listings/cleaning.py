@@ -145,7 +145,7 @@ def _nothing_left(rows: int, reasons: dict[str, pd.Series], market: Market) -> s
     for reason, applies in reasons.items():
         faulty[reason.split()[0]] |= applies.to_numpy(dtype=bool)
     shares = {column: float(rows_of_it.mean()) for column, rows_of_it in faulty.items()}
-    # A column that refuses every row is a cause by itself, and another city has no boroughs whatever else it lacks.
+    # A column that refuses every row is a cause by itself, and another city has none of these neighbourhoods.
     causes = [column for column in sorted(shares, key=lambda name: name != "neighbourhood") if shares[column] == 1]
     causes = causes or sorted(shares, key=lambda name: -shares[name])[:3]
     told = [

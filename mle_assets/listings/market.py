@@ -28,7 +28,7 @@ LEAST_OF_A_CATEGORY = 30
 
 _CHOSEN = (1.0, 1.2, 1.5, 1.8, 2.0, 2.5, 3.0, 3.5, 4.0, 4.5, 5.0, 6.0, 7.0, 8.0, 9.0)
 _COLUMNS = ("neighbourhood_group_cleansed", "neighbourhood_cleansed")
-_LEAST_FILLED = 0.5
+_LEAST_FILLED = 0.95
 _ROOM = 0.03
 """Degrees around the outermost listings, some three kilometres."""
 _RARE = 0.0005
@@ -121,10 +121,10 @@ def _column(raw: pd.DataFrame) -> str:
     for column in _COLUMNS:
         if raw[column].notna().mean() >= _LEAST_FILLED and raw[column].nunique() > 1:
             return column
-    found = next((column for column in _COLUMNS if raw[column].notna().any()), None)
-    if found is None:
+    fullest = max(_COLUMNS, key=lambda column: (raw[column].notna().mean(), raw[column].nunique()))
+    if not raw[fullest].notna().any():
         raise CannotDraft(f"its columns {' and '.join(_COLUMNS)} are missing or empty: no neighbourhoods are named")
-    return found
+    return fullest
 
 
 def _columns_found(raw: pd.DataFrame) -> str:

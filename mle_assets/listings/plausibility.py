@@ -182,10 +182,11 @@ def most_amenities_are_told(_: pd.DataFrame, raw: pd.DataFrame, __: Market) -> F
     )
 
 
-def no_column_is_constant(listings: pd.DataFrame, _: pd.DataFrame, __: Market) -> Finding:
+def no_column_is_constant(listings: pd.DataFrame, _: pd.DataFrame, market: Market) -> Finding:
     """No column that varies in New York has one value in nearly all listings."""
     rows = len(listings)
-    most_common = {name: int(listings[name].value_counts().iloc[0]) for name in MOST_OF_ONE_VALUE}
+    judged = [name for name in MOST_OF_ONE_VALUE if name != "neighbourhood" or len(market.neighbourhoods) > 1]
+    most_common = {name: int(listings[name].value_counts().iloc[0]) for name in judged}
     worst = max(most_common, key=lambda name: most_common[name] / rows / MOST_OF_ONE_VALUE[name])
     value, limit = listings[worst].mode().iloc[0], MOST_OF_ONE_VALUE[worst]
     return Finding(

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from mle_assets.listings.cleaning import clean
 from mle_assets.listings.market import CannotDraft, as_chosen, draft, main, propose_limits
+from mle_assets.listings.plausibility import CLAIMS
 from mle_assets.listings.snapshot import read_snapshot
 from model_registry.market import NEW_YORK, market_in
 from tests.model_registry.test_market import MANY
@@ -55,6 +56,20 @@ def test_forty_neighbourhoods_of_any_names_are_drafted_and_kept(raw: pd.DataFram
     cleaned = clean(city, "lisbon.csv", market)
     assert len(cleaned.listings) == len(clean(raw, "new-york.csv", NEW_YORK).listings)
     assert set(cleaned.listings["neighbourhood"]) == set(MANY)
+
+
+def test_a_city_of_one_neighbourhood_is_plausible(raw: pd.DataFrame) -> None:
+    city = raw.assign(neighbourhood_group_cleansed="Vaduz")
+    market = market_in(draft(city, "vaduz", "CHF").encode(), "vaduz")
+    assert market.neighbourhoods == ("Vaduz",)
+    listings = clean(city, "vaduz.csv", market).listings
+    assert [claim.__name__ for claim in CLAIMS if not claim(listings, city, market).holds] == []
+
+
+def test_the_column_that_names_a_neighbourhood_for_nearly_all_is_taken(raw: pd.DataFrame) -> None:
+    some = raw["neighbourhood_group_cleansed"].where(np.arange(len(raw)) % 10 > 0)
+    city = raw.assign(neighbourhood_group_cleansed=some, neighbourhood_cleansed=raw["neighbourhood_group_cleansed"])
+    assert market_in(draft(city, "lisbon", "USD").encode(), "lisbon").neighbourhood_column == "neighbourhood_cleansed"
 
 
 @pytest.mark.parametrize(
