@@ -4,7 +4,7 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
@@ -55,6 +55,8 @@ class Champion:
     model: Model
     classifier: Classifier
     market: Market
+    neighbourhoods: Mapping[str, int]
+    """The market's codes; looked up once, for each listing is answered with them."""
     reader: Reader
     """Of listings of that market."""
     headers: dict[str, str]
@@ -86,6 +88,7 @@ class Champion:
             ),
             classifier=published.classifier,
             market=manifest.market,
+            neighbourhoods=manifest.market.codes,
             reader=reader_of(manifest.market),
             headers=headers,
             raw_headers=tuple((name.lower().encode(), value.encode()) for name, value in headers.items()),
@@ -100,7 +103,7 @@ class Champion:
         """The answer to each listing, in order, with the probabilities where they are asked for."""
         if not listings:
             return []
-        of_each = self.classifier.probabilities(encode_all(listings, self.market.codes))
+        of_each = self.classifier.probabilities(encode_all(listings, self.neighbourhoods))
         codes = of_each.argmax(axis=1).tolist()
         if not any(probabilities):
             return [Answer(listing.id, CATEGORIES[code]) for listing, code in zip(listings, codes, strict=True)]
