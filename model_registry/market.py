@@ -1,6 +1,7 @@
 """A market: all in which one city's listings and models differ from another's, read from one TOML file."""
 
 import re
+from collections import Counter
 from collections.abc import Mapping
 from functools import cache
 from itertools import pairwise
@@ -71,10 +72,10 @@ class Market(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
             raise ValueError(f"its currency {self.currency!r} must be three capital letters, as in USD or EUR")
         if len(self.neighbourhoods) < 1:
             raise ValueError("it names no neighbourhoods: at least one is needed")
-        for one in self.neighbourhoods:
+        for one, times in Counter(self.neighbourhoods).items():
             if one != one.strip():
                 raise ValueError(f"its neighbourhood {one!r} begins or ends with a space")
-            if self.neighbourhoods.count(one) > 1:
+            if times > 1:
                 raise ValueError(f"its neighbourhood {one!r} stands more than once")
         limits = (self.lowest_price, *self.category_limits)
         if not all(low < high for low, high in pairwise(limits)) or limits[-1] == float("inf"):
