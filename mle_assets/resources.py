@@ -11,7 +11,7 @@ from mle_assets.artefacts import Artefacts, Tables
 from mle_assets.listings import synthetic
 from mle_assets.listings.snapshot import DefaultSnapshot
 from mle_assets.release.champion import Release
-from model_registry.market import DEFAULT_MARKET, read_market
+from model_registry.market import DEFAULT_MARKET, NEW_YORK, Market, read_market
 from model_registry.market import FOLDER as MARKET_FOLDER
 from model_registry.settings import DEFAULT_REGISTRY
 
@@ -43,7 +43,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
 def make_resources(settings: Settings) -> dict[str, object]:
     """Every resource by the name under which the assets ask for it; raises BadMarket where there is no such market."""
-    market = read_market(Path(settings.market_folder) / f"{settings.market}.toml")
+    market = _market(settings)
     return {
         "market": market,
         "tables": Tables(folder=settings.asset_folder),
@@ -61,6 +61,12 @@ def make_resources(settings: Settings) -> dict[str, object]:
             git_commit=settings.git_commit or _git_commit(),
         ),
     }
+
+
+def _market(settings: Settings) -> Market:
+    file = Path(settings.market_folder) / f"{settings.market}.toml"
+    # The folder is looked for where the process was started: whoever has one market need not know that there are files.
+    return NEW_YORK if settings.market == NEW_YORK.name and not file.exists() else read_market(file)
 
 
 def _git_commit() -> str | None:

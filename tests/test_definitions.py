@@ -1,5 +1,7 @@
 """The code location as Dagster loads it."""
 
+from pathlib import Path
+
 import dagster as dg
 import pytest
 from dagster import Field
@@ -7,7 +9,8 @@ from dagster._config import ConfigType
 
 from mle_assets.definitions import defs, make_definitions
 from mle_assets.models.candidates import NAMES
-from mle_assets.resources import Settings
+from mle_assets.resources import Settings, make_resources
+from model_registry.market import NEW_YORK, BadMarket
 from model_registry.settings import BadSetting, read_settings
 
 DEFINITIONS = make_definitions(Settings())
@@ -138,3 +141,12 @@ def test_a_wrong_setting_is_refused_by_its_variables_name(variable: str, value: 
 def test_settings_are_read_by_their_names_in_capitals() -> None:
     settings = read_settings(Settings, {"SNAPSHOT": "listings.csv.gz", "MODEL_REGISTRY": "", "GATE_MARGIN": "0.01"})
     assert settings == Settings(snapshot="listings.csv.gz", gate_margin=0.01)
+
+
+def test_new_york_needs_no_market_file_and_any_other_market_does(tmp_path: Path) -> None:
+    assert make_resources(Settings(market_folder=str(tmp_path)))["market"] == NEW_YORK
+    with pytest.raises(BadMarket, match="There is no market file"):
+        make_resources(Settings(market="oslo", market_folder=str(tmp_path)))
+    (tmp_path / "new-york.toml").write_text("title = 1")
+    with pytest.raises(BadMarket, match="cannot be used"):
+        make_resources(Settings(market_folder=str(tmp_path)))
