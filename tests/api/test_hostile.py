@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Event
 
@@ -73,9 +73,12 @@ def megabytes(process: int) -> float:
 
 
 def sockets(process: int) -> int:
-    """The sockets that a process has open."""
-    targets = (str(file.readlink()) for file in Path(f"/proc/{process}/fd").iterdir())
-    return sum(target.startswith("socket:") for target in targets)
+    """The sockets that a process has open; a descriptor that it closes while they are counted is none."""
+    found = 0
+    for file in Path(f"/proc/{process}/fd").iterdir():
+        with suppress(FileNotFoundError):
+            found += str(file.readlink()).startswith("socket:")
+    return found
 
 
 def ready(client: httpx.Client) -> bool:
