@@ -20,8 +20,18 @@ DEFAULT_MARKET = "new-york"
 Text = Annotated[str, Meta(min_length=1)]
 
 _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+_TAKEN = ("incoming", "versions")
+"""No market is called so: these are folders of a registry, and were beside markets' before there were several."""
 _CURRENCY = re.compile(r"[A-Z]{3}")
 _SUFFIX = ".toml"
+
+
+_NAMES = f"small letters and digits, with single hyphens between, and not {' or '.join(_TAKEN)}"
+
+
+def is_market_name(name: str) -> bool:
+    """Whether a market may be called so: its name is that of files and folders, and part of addresses."""
+    return _NAME.fullmatch(name) is not None and name not in _TAKEN
 
 
 class BadMarket(Exception):
@@ -66,8 +76,8 @@ class Market(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
     def __post_init__(self) -> None:
         """Raise ValueError, in words, for values that do not make a market together."""
-        if not _NAME.fullmatch(self.name):
-            raise ValueError(f"its name {self.name!r} must be small letters and digits, with single hyphens between")
+        if not is_market_name(self.name):
+            raise ValueError(f"its name {self.name!r} must be {_NAMES}")
         if not _CURRENCY.fullmatch(self.currency):
             raise ValueError(f"its currency {self.currency!r} must be three capital letters, as in USD or EUR")
         if len(self.neighbourhoods) < 1:

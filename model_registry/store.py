@@ -62,7 +62,7 @@ def utc_now() -> datetime:
 
 
 class Registry:
-    """A folder of published models, safe to read at any moment and to kill a writer at any moment.
+    """A folder of one market's published models, safe to read at any moment and to kill a writer at any moment.
 
         versions/<candidate>-<12 hex digits>/    model.onnx, manifest.json, report.html; never changed
         champion.json                            the version in production; replaced by one rename
@@ -73,15 +73,27 @@ class Registry:
     crash cut short, and every reader sees it complete before that.
     """
 
-    def __init__(self, folder: Path, *, patience: float | None = None, clock: Callable[[], datetime] = utc_now) -> None:
-        """Open the registry in `folder` (made by the first writer); a writer waits `patience` seconds for another."""
-        self.folder = folder
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        market: str | None = None,
+        patience: float | None = None,
+        clock: Callable[[], datetime] = utc_now,
+    ) -> None:
+        """Open the registry in `folder` (made by the first writer); a writer waits `patience` seconds for another.
+
+        With a `market` named, versions of any other are refused.
+        """
+        self._folder = folder
+        self.market = market
         self._patience = PATIENCE if patience is None else patience
         self._clock = clock
-        self._versions = folder / "versions"
-        self._incoming = folder / "incoming"
-        self._pointer = folder / "champion.json"
-        self._history = folder / "history.jsonl"
+
+    @property
+    def folder(self) -> Path:
+        """Where it lies."""
+        return self._folder
 
     def versions(self) -> list[str]:
         """The ids of all published versions, in alphabetical order."""
@@ -105,7 +117,7 @@ class Registry:
 
     def open(self, version: str) -> PublishedModel:
         """A published model, verified; raises UnknownVersion or ModelRefused."""
-        return open_version(self.path(version))
+        return self._open(self.path(version))
 
     def manifest(self, version: str) -> Manifest:
         """A version's manifest, checked against its own checksum; the model is not opened.
@@ -159,7 +171,7 @@ class Registry:
         """
         with self._writing():
             if version in self.versions():
-                open_version(self._versions / version)
+                self._open(self._versions / version)
                 return
             # The version's own name within a unique folder: `open_version` compares the name with the manifest.
             assembled = self._incoming / uuid4().hex / version
@@ -168,7 +180,7 @@ class Registry:
                 disk.write(assembled / name, content)
             disk.sync_folder(assembled)
             try:
-                open_version(assembled)
+                self._open(assembled)
                 assembled.rename(self._versions / version)
                 disk.sync_folder(self._versions)
             finally:
@@ -264,6 +276,29 @@ class Registry:
         if [event.sequence for event in events] != list(range(1, len(events) + 1)):
             found["history.jsonl"] = "history.jsonl lacks a line or has one twice: its sequence has a gap"
         return found
+
+    @property
+    def _versions(self) -> Path:
+        return self.folder / "versions"
+
+    @property
+    def _incoming(self) -> Path:
+        return self.folder / "incoming"
+
+    @property
+    def _pointer(self) -> Path:
+        return self.folder / "champion.json"
+
+    @property
+    def _history(self) -> Path:
+        return self.folder / "history.jsonl"
+
+    def _open(self, folder: Path) -> PublishedModel:
+        published = open_version(folder)
+        market = published.manifest.market.name
+        if self.market not in (None, market):
+            raise ModelRefused(f"version {folder.name} is refused: it is {market}'s, and this registry {self.market}'s")
+        return published
 
     def _event(self, action: Action, version: str, decision: Decision, run_id: str | None, actor: str) -> Event:
         champion, events = self.champion(), self.history()

@@ -11,7 +11,8 @@ import pytest
 from mle_assets.definitions import make_definitions
 from mle_assets.listings.synthetic import write_snapshot
 from mle_assets.resources import Settings
-from model_registry.store import Registry
+from model_registry.market import DEFAULT_MARKET
+from model_registry.registries import MarketRegistry, Registries
 
 REAL_SNAPSHOT = Path(__file__).parents[2] / "shared" / "data" / "nyc-2021-12-04-listings.csv.gz"
 
@@ -25,8 +26,8 @@ class Pipeline:
     instance: dg.DagsterInstance
 
     @property
-    def registry(self) -> Registry:
-        return Registry(Path(self.settings.model_registry))
+    def registry(self) -> MarketRegistry:
+        return Registries(Path(self.settings.model_registry)).of(DEFAULT_MARKET)
 
     @property
     def assets(self) -> Path:
@@ -92,9 +93,9 @@ def synthetic_snapshot(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def registry(tmp_path: Path) -> Registry:
-    """An empty registry."""
-    return Registry(tmp_path / "registry")
+def registry(tmp_path: Path) -> MarketRegistry:
+    """New York's registry, empty."""
+    return Registries(tmp_path / "registry").of(DEFAULT_MARKET)
 
 
 @pytest.fixture(scope="session")

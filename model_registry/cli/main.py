@@ -4,10 +4,13 @@ from pathlib import Path
 
 import click
 
+from model_registry.cli.markets import markets
+from model_registry.cli.options import Chosen
 from model_registry.cli.reading import diff, history, list_versions, show_version, verify
 from model_registry.cli.writing import export_command, import_command, promote, prune, rollback
+from model_registry.market import DEFAULT_MARKET
+from model_registry.registries import Registries
 from model_registry.settings import DEFAULT_REGISTRY
-from model_registry.store import Registry
 
 
 @click.group(
@@ -26,10 +29,17 @@ from model_registry.store import Registry
     type=click.Path(file_okay=False, readable=False, path_type=Path),
     help="The registry folder.",
 )
+@click.option(
+    "--market",
+    envvar="MARKET",
+    show_envvar=True,
+    metavar="NAME",
+    help=f"Whose models; unless told, those of the only market there, or of {DEFAULT_MARKET}.",
+)
 @click.pass_context
-def models(context: click.Context, folder: Path) -> None:
+def models(context: click.Context, folder: Path, market: str | None) -> None:
     """Look after the published models: list, compare, promote, roll back, verify."""
-    context.obj = Registry(folder)
+    context.obj = Chosen(Registries(folder), market)
 
 
 for command in (
@@ -43,5 +53,6 @@ for command in (
     prune,
     export_command,
     import_command,
+    markets,
 ):
     models.add_command(command)

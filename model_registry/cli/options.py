@@ -1,8 +1,15 @@
 """What several commands are given: the registry, a version by a part of its id, --json, --all, --reason."""
 
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, Concatenate, NamedTuple
+
 import click
 
+from model_registry.cli.refusals import in_words
 from model_registry.manifest import Manifest, ManifestRefused
+from model_registry.market import DEFAULT_MARKET
+from model_registry.registries import MarketRegistry, Registries
 from model_registry.store import Registry, UnknownVersion
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
@@ -10,7 +17,34 @@ because = click.option("--reason", required=True, help="Why; it goes into the hi
 with_details = click.option(
     "--all", "everything", is_flag=True, help="Also hashes, runs, code, libraries, golden rows."
 )
-pass_registry = click.make_pass_decorator(Registry)
+
+
+class Chosen(NamedTuple):
+    """What `models` was told before the command: where the registries are, and of which market, if that was said."""
+
+    registries: Registries
+    market: str | None
+
+    def registry(self) -> MarketRegistry:
+        """The market's registry: the one told, else the only one there, else the default market's."""
+        there = [] if self.market else self.registries.markets()
+        return self.registries.of(self.market or (there[0] if len(there) == 1 else DEFAULT_MARKET))
+
+
+pass_chosen = click.make_pass_decorator(Chosen)
+
+
+def pass_registry(command: Callable[Concatenate[Registry, ...], Any]) -> Callable[..., Any]:
+    """Give the command the registry of the market that was chosen."""
+
+    @pass_chosen
+    @wraps(command)
+    def of_the_market(chosen: Chosen, *arguments: Any, **options: Any) -> Any:
+        with in_words():
+            registry = chosen.registry()
+        return command(registry, *arguments, **options)
+
+    return of_the_market
 
 
 def full_id(registry: Registry, part: str) -> str:

@@ -12,6 +12,8 @@ from model_registry.classifier import ModelRefused
 from model_registry.disk import RegistryBusy
 from model_registry.history import HistoryDamaged
 from model_registry.manifest import ManifestRefused
+from model_registry.old_layout import TwoRegistries
+from model_registry.registries import UnknownMarket
 from model_registry.store import NothingToRollBackTo, Registry, UnknownVersion
 
 EXIT_REFUSED, EXIT_BUSY = 1, 3
@@ -22,6 +24,8 @@ _REFUSALS = (
     ManifestRefused,
     ModelRefused,
     NothingToRollBackTo,
+    TwoRegistries,
+    UnknownMarket,
     UnknownVersion,
 )
 _NOT_ALLOWED = {errno.EACCES, errno.EPERM, errno.EROFS}
@@ -34,7 +38,7 @@ def in_words(registry: Registry | None = None) -> Generator[None]:
         if registry is not None and not registry.folder.is_dir():
             raise UnknownVersion(
                 f"there is no registry {registry.folder}: run the pipeline, which makes it, or name another folder "
-                "with --registry or MODEL_REGISTRY"
+                "with --registry or MODEL_REGISTRY, or another market with --market or MARKET"
             )
         yield
     except RegistryBusy as error:

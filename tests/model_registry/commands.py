@@ -9,12 +9,16 @@ from model_registry.store import Registry
 
 def run(registry: Registry, *arguments: str) -> Result:
     """The command as a program sees it: its output is no terminal."""
-    return CliRunner().invoke(models, ["--registry", str(registry.folder), *arguments])
+    return CliRunner().invoke(models, [*_of(registry), *arguments])
 
 
 def in_terminal(registry: Registry, width: int, *arguments: str) -> str:
     """What the command prints in a terminal of some width."""
     environment = {"COLUMNS": str(width), "TTY_COMPATIBLE": "1", "TERM": "xterm"}
-    result = CliRunner().invoke(models, ["--registry", str(registry.folder), *arguments], env=environment)
+    result = CliRunner().invoke(models, [*_of(registry), *arguments], env=environment)
     assert result.exit_code == 0, result.output
     return click.unstyle(result.output)
+
+
+def _of(registry: Registry) -> list[str]:
+    return ["--registry", str(registry.folder.parent), "--market", registry.folder.name]

@@ -16,12 +16,14 @@ from types import FrameType
 from typing import Any
 
 from model_registry.history import champions
+from model_registry.registries import Registries
 from model_registry.store import Registry
 from tests.making import PROMOTE, manifest, model
 
 MODELS = [model(seed) for seed in range(3)]
 MANIFESTS = [manifest(content) for content in MODELS]
-CODE = {"store.py", "disk.py", "history.py"}
+CODE = {"store.py", "disk.py", "history.py", "registries.py", "old_layout.py"}
+MARKET = "new-york"
 
 
 def publish(registry: Registry, number: int) -> str:
@@ -46,6 +48,7 @@ OPERATIONS: dict[str, Callable[[Registry], str]] = {
     "promote": lambda registry: promote(registry, 2),
     "rollback": roll_back,
     "prune": lambda registry: ",".join(registry.prune(0)),
+    "take_over": lambda registry: promote(registry, 2),
 }
 
 
@@ -79,10 +82,19 @@ def die_at(line: int, operation: Callable[[Registry], str], registry: Registry) 
     return False
 
 
-def losses_after(operation: Callable[[Registry], str], registry: Registry, before: str, after: str) -> list[str]:
+def opened(folder: Path, name: str) -> Registry:
+    """The registry that an operation is done to: that of a market where it is to take over an old one."""
+    return Registries(folder, patience=5).of(MARKET) if name == "take_over" else Registry(folder, patience=5)
+
+
+def losses_after(
+    operation: Callable[[Registry], str], registry: Registry, versions: set[str], before: str, after: str
+) -> list[str]:
     """What is lost when a writer was killed: for a reader at once, and for the next writer."""
     champion = registry.champion()
-    lost: list[str] = []
+    lost = [f"{version} is gone" for version in versions - set(registry.versions())]
+    if len(registry.history()) < 2:
+        lost.append("the history lacks its beginning")
     if champion is None or champion.version not in (before, after):
         lost.append(f"the champion is {champion}")
     else:
@@ -95,6 +107,8 @@ def losses_after(operation: Callable[[Registry], str], registry: Registry, befor
         lost.append(f"the next writer left {done}")
     if list((registry.folder / "incoming").iterdir()):
         lost.append("the next writer left something unfinished")
+    if registry.market and sorted(entry.name for entry in registry.folder.parent.iterdir()) != [".lock", MARKET]:
+        lost.append("the next writer left something of the old layout")
     return lost
 
 
@@ -104,21 +118,22 @@ def main(name: str, folder: Path, step: int) -> None:
     before = [promote(base, number) for number in (0, 1)][-1]
     if name == "prune":
         publish(base, 2)
-    end = Registry(folder / "end")
-    shutil.copytree(base.folder, end.folder)
+    shutil.copytree(base.folder, folder / "end")
+    end = opened(folder / "end", name)
     operation(end)
     final = end.champion()
     assert final
     kills, lost = 0, list[str]()
+    kept = set() if name == "prune" else set(base.versions())
     while True:
-        registry = Registry(folder / "copy", patience=5)
-        shutil.rmtree(registry.folder, ignore_errors=True)
-        shutil.copytree(base.folder, registry.folder)
+        shutil.rmtree(folder / "copy", ignore_errors=True)
+        shutil.copytree(base.folder, folder / "copy")
+        registry = opened(folder / "copy", name)
         line = 1 + kills * step
         if not die_at(line, operation, registry):
             break
         kills += 1
-        lost.extend(f"line {line}: {loss}" for loss in losses_after(operation, registry, before, final.version))
+        lost.extend(f"line {line}: {loss}" for loss in losses_after(operation, registry, kept, before, final.version))
     print(json.dumps({"operation": name, "kills": kills, "losses": lost}))  # noqa: T201 (its answer)
 
 

@@ -10,6 +10,7 @@ import pytest
 from model_registry.cli.main import models
 from model_registry.cli.refusals import EXIT_BUSY, EXIT_REFUSED
 from model_registry.disk import lock
+from model_registry.registries import Registries
 from model_registry.store import Registry
 from tests.model_registry.commands import run
 
@@ -55,7 +56,7 @@ def test_export_and_import_carry_a_version(registry: Registry, versions: list[st
     again = run(registry, "export", versions[0], str(file))
     assert again.exit_code == EXIT_REFUSED
     assert "is there already: choose another name" in again.stderr
-    other = Registry(tmp_path / "other")
+    other = Registries(tmp_path / "other").of("new-york")
     assert versions[0] in run(other, "import", str(file)).output
     assert other.versions() == [versions[0]]
 
@@ -118,7 +119,7 @@ def test_a_manifest_that_is_gone_is_told_with_its_cure(registry: Registry, versi
 
 
 def test_a_folder_that_cannot_be_used_is_told_in_a_sentence(registry: Registry) -> None:
-    registry.folder.mkdir()
+    registry.folder.mkdir(parents=True)
     (registry.folder / "versions").write_text("a file")
     refused = run(registry, "list")
     assert (refused.exit_code, refused.stdout) == (EXIT_REFUSED, "")

@@ -64,7 +64,7 @@ def test_list_tells_real_listings_from_made_up_ones(registry: Registry, versions
 
 
 def test_list_of_an_empty_registry_says_what_to_do(registry: Registry) -> None:
-    registry.folder.mkdir()
+    registry.folder.mkdir(parents=True)
     assert "run the pipeline" in run(registry, "list").output
     assert json.loads(run(registry, "list", "--json").output) == []
 

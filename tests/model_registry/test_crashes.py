@@ -26,7 +26,9 @@ def publish(registry: Registry, seed: int) -> str:
     return registry.publish(MANIFESTS[seed], MODELS[seed], b"report")
 
 
-@pytest.mark.parametrize(("operation", "least"), [("publish", 60), ("promote", 120), ("rollback", 80), ("prune", 60)])
+@pytest.mark.parametrize(
+    ("operation", "least"), [("publish", 60), ("promote", 120), ("rollback", 80), ("prune", 60), ("take_over", 300)]
+)
 @pytest.mark.parametrize("step", [pytest.param(1, marks=pytest.mark.slow), 17])
 def test_a_writer_killed_at_any_line_loses_nothing(operation: str, least: int, step: int, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "tests.model_registry.crash_writer", operation, str(tmp_path), str(step)]

@@ -1,0 +1,104 @@
+"""The registry folder: a registry for each market, in a folder of the market's name."""
+
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import TypeVar
+
+from model_registry.classifier import PublishedModel
+from model_registry.history import Champion, Event
+from model_registry.manifest import Manifest
+from model_registry.market import is_market_name
+from model_registry.old_layout import market_of, take_over
+from model_registry.store import PATIENCE, Registry, utc_now
+
+_Read = TypeVar("_Read")
+
+
+class UnknownMarket(Exception):
+    """What was named cannot be a market."""
+
+
+class Registries:
+    """The registries of all markets: <folder>/<market>/{versions, champion.json, history.jsonl}.
+
+    Before there were several, the one market's lay in the folder itself. Such a folder is read as that market's, and
+    the first writer takes it over: whole or not at all.
+    """
+
+    def __init__(self, folder: Path, *, patience: float | None = None, clock: Callable[[], datetime] = utc_now) -> None:
+        """Look after `folder`, which the first writer makes; a writer waits `patience` seconds for another."""
+        self.folder = folder
+        self._patience = PATIENCE if patience is None else patience
+        self._clock = clock
+
+    def markets(self) -> list[str]:
+        """The markets that have a registry, in alphabetical order."""
+        try:
+            found = {entry.name for entry in self.folder.iterdir() if is_market_name(entry.name) and entry.is_dir()}
+        except FileNotFoundError:
+            return []
+        old = market_of(self.folder)
+        return sorted(found if old is None else {*found, old})
+
+    def of(self, market: str) -> "MarketRegistry":
+        """A market's registry, which need not be there yet; raises UnknownMarket for what is no market's name."""
+        if not is_market_name(market):
+            raise UnknownMarket(f"{market!r} is no market's name: see `models markets`")
+        return MarketRegistry(self.folder, market, patience=self._patience, clock=self._clock)
+
+
+class MarketRegistry(Registry):
+    """One market's registry in the folder of all; as long as no one has written to it, in the old place too."""
+
+    def __init__(self, shared: Path, market: str, *, patience: float, clock: Callable[[], datetime]) -> None:
+        """Open the registry of a market in the folder that all share."""
+        super().__init__(shared / market, market=market, patience=patience, clock=clock)
+        self._shared = shared
+
+    @property
+    def folder(self) -> Path:
+        """Where it lies: its own folder, or that of all where it was not taken over yet."""
+        if not self._folder.exists() and market_of(self._shared) == self.market:
+            return self._shared
+        return self._folder
+
+    def versions(self) -> list[str]:
+        """See Registry."""
+        return self._in_one_place(super().versions)
+
+    def champion(self) -> Champion | None:
+        """See Registry."""
+        return self._in_one_place(super().champion)
+
+    def history(self) -> list[Event]:
+        """See Registry."""
+        return self._in_one_place(super().history)
+
+    def open(self, version: str) -> PublishedModel:
+        """See Registry."""
+        return self._in_one_place(lambda: super(MarketRegistry, self).open(version))
+
+    def manifest(self, version: str) -> Manifest:
+        """See Registry."""
+        return self._in_one_place(lambda: super(MarketRegistry, self).manifest(version))
+
+    def _in_one_place(self, read: Callable[[], _Read]) -> _Read:
+        # What was half read when another process took the registry over is read again, where it lies now.
+        while True:
+            place = self.folder
+            try:
+                result = read()
+            except Exception:
+                if self.folder == place:
+                    raise
+            else:
+                if self.folder == place:
+                    return result
+
+    @contextmanager
+    def _writing(self) -> Generator[None]:
+        take_over(self._shared, self._patience)
+        with super()._writing():
+            yield
