@@ -14,8 +14,9 @@ import dagster as dg
 from local.news import why_it_failed
 from local.processes import free_port, request, running
 from model_registry.manifest import Manifest
-from model_registry.market import DEFAULT_MARKET
-from model_registry.store import Registry
+from model_registry.market import DEFAULT_MARKET, FOLDER, BadMarket, find_market
+from model_registry.registries import Registries
+from model_registry.settings import DEFAULT_REGISTRY
 
 ROOT = Path(__file__).parents[1]
 LOGS = Path("var/demo")
@@ -42,14 +43,19 @@ def main() -> None:
     say("Done. `make up` keeps the UI, the daemon and the API running.")
 
 
+def market_name() -> str:
+    """The market of the demo."""
+    return os.environ.get("MARKET") or DEFAULT_MARKET
+
+
 def snapshot() -> str:
-    """What the training reads, in words."""
-    if os.environ.get("SNAPSHOT"):
-        return os.environ["SNAPSHOT"]
-    market = os.environ.get("MARKET") or DEFAULT_MARKET
-    if market != DEFAULT_MARKET:
-        return f"the snapshot that the market {market} names"
-    return "the embedded synthetic snapshot (made up, not real listings)"
+    """What the training reads, in words; exits with a sentence where the market cannot be used."""
+    try:
+        market = find_market(Path(os.environ.get("MARKET_FOLDER") or FOLDER), market_name())
+    except BadMarket as error:
+        sys.exit(str(error))
+    named = os.environ.get("SNAPSHOT") or market.snapshot or "synthetic"
+    return "the embedded synthetic snapshot (made up, not real listings)" if named == "synthetic" else named
 
 
 def train() -> None:
@@ -73,7 +79,7 @@ def train() -> None:
 def show_leaderboard() -> None:
     """The leaderboard as the run stored it."""
     folder = Path(os.environ.get("ASSET_FOLDER") or "var/assets")
-    leaderboard = json.loads((folder / "leaderboard" / "leaderboard.json").read_text())
+    leaderboard = json.loads((folder / market_name() / "leaderboard" / "leaderboard.json").read_text())
     print(f"\n   {'':4}{'candidate':<24}{'CV log loss':>12}{'size':>11}{'answer':>10}{'accuracy':>10}{'ROC AUC':>9}")
     for row in leaderboard["standings"]:
         mark = "→" if row["candidate"] == leaderboard["leader"] else " "
@@ -88,8 +94,9 @@ def show_leaderboard() -> None:
 def wait_for_promotion(daemon: subprocess.Popen[bytes]) -> None:
     """Until the champion was chosen from the latest leaderboard."""
     with dg.DagsterInstance.get() as instance:
-        wanted = instance.fetch_materializations(dg.AssetKey("leaderboard"), limit=1).records[0].storage_id
-        filters = dg.RunsFilter(tags={"dagster/run_key": f"leaderboard-{wanted}"})
+        leaderboards = dg.AssetRecordsFilter(dg.AssetKey("leaderboard"), asset_partitions=[market_name()])
+        latest = instance.fetch_materializations(leaderboards, limit=1).records[0].storage_id
+        filters = dg.RunsFilter(tags={"dagster/run_key": f"leaderboard-{latest}"})
         asked_for = False
         for _ in ticks(PROMOTION_SECONDS, "no promotion", daemon):
             for run in instance.get_runs(filters, limit=1):
@@ -106,7 +113,7 @@ def wait_for_promotion(daemon: subprocess.Popen[bytes]) -> None:
 
 def show_champion() -> Manifest:
     """The champion and the last decision, as the registry folder tells them; what is known of the champion."""
-    registry = Registry(Path(os.environ.get("MODEL_REGISTRY") or "var/registry"))
+    registry = Registries(Path(os.environ.get("MODEL_REGISTRY") or DEFAULT_REGISTRY)).of(market_name())
     champion, last = registry.champion(), registry.history()[-1]
     if champion is None:
         sys.exit(f"The gate kept the challenger out: {last.decision.reason}")

@@ -19,8 +19,9 @@ from msgspec import Meta
 from local.news import News
 from local.processes import end_of, free_port, is_taken, request, running
 from model_registry.history import HistoryDamaged
+from model_registry.market import DEFAULT_MARKET
+from model_registry.registries import Registries, UnknownMarket
 from model_registry.settings import DEFAULT_REGISTRY, BadSetting, read_settings
-from model_registry.store import Registry
 
 LOGS = Path("var/log")
 START_SECONDS, LOOK_SECONDS = 180, 1
@@ -33,6 +34,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ui_port: Port = 3000
     port: Port = 8000
     model_registry: str = DEFAULT_REGISTRY
+    market: str = DEFAULT_MARKET
     snapshot_folder: str = "var/snapshots"
 
 
@@ -135,8 +137,8 @@ def banner(settings: Settings) -> str:
     """Where everything is, and what to do next."""
     api = f"http://127.0.0.1:{settings.port}"
     try:
-        champion = Registry(Path(settings.model_registry)).champion()
-    except HistoryDamaged as error:
+        champion = Registries(Path(settings.model_registry)).of(settings.market).champion()
+    except (HistoryDamaged, UnknownMarket) as error:
         serving = f"cannot tell its model, because {error}"
     else:
         serving = f"serves {champion.version}" if champion else "answers 503 until a first model is promoted"
@@ -157,7 +159,7 @@ def banner(settings: Settings) -> str:
 def tell_news(settings: Settings, parts: list[Part], asked_to_stop: threading.Event) -> None:
     """A line for whatever happens, until it is to stop; exits where a part has ended."""
     with dg.DagsterInstance.get() as instance:
-        news = News(instance, Registry(Path(settings.model_registry)), since=datetime.now(UTC))
+        news = News(instance, Registries(Path(settings.model_registry)), settings.market, since=datetime.now(UTC))
         while not asked_to_stop.wait(LOOK_SECONDS):
             for part in parts:
                 part.require_alive()

@@ -1,4 +1,4 @@
-"""How assets are kept between steps: whole files under one folder, by asset key."""
+"""How assets are kept between steps: whole files under one folder, by market and asset key."""
 
 import hashlib
 import os
@@ -49,45 +49,46 @@ _Kind = TypeVar("_Kind", bound=Artefact)
 
 
 class Tables(dg.ConfigurableIOManager):
-    """Tables as Parquet files: <folder>/<asset key>.parquet."""
+    """Tables as Parquet files: <folder>/<market>/<asset key>.parquet."""
 
     folder: str = Field(description="Where tables are kept between steps, each as one Parquet file.")
 
     def handle_output(self, context: dg.OutputContext, obj: pd.DataFrame) -> None:
         """Store a table and show where."""
-        path = self._path(context.asset_key)
+        path = self._path(context)
         replace_file(path, obj.to_parquet(index=False))
         context.add_output_metadata({"path": dg.MetadataValue.path(str(path.resolve()))})
 
     def load_input(self, context: dg.InputContext) -> pd.DataFrame:
         """The table that was stored; fails in words where none was."""
-        path = self._path(context.asset_key)
+        path = self._path(context)
         if not path.exists():
             raise _not_there(context.asset_key, path)
         return pd.read_parquet(path)
 
-    def _path(self, key: dg.AssetKey) -> Path:
-        return Path(self.folder).joinpath(*key.path).with_suffix(".parquet")
+    def _path(self, context: dg.InputContext | dg.OutputContext) -> Path:
+        return Path(self.folder).joinpath(context.partition_key, *context.asset_key.path).with_suffix(".parquet")
 
 
 class Artefacts(dg.ConfigurableIOManager):
-    """Values that write their own files: <folder>/<asset key>/."""
+    """Values that write their own files: <folder>/<market>/<asset key>/."""
 
     folder: str = Field(description="Where models, evaluations and the leaderboard are kept, each in a folder.")
 
     def handle_output(self, context: dg.OutputContext, obj: Artefact) -> None:
         """Have the value write its files and show where."""
-        folder = self.path(context.asset_key)
+        folder = self.path(context.partition_key, context.asset_key)
         obj.write(folder)
         context.add_output_metadata({"path": dg.MetadataValue.path(str(folder.resolve()))})
 
     def load_input(self, context: dg.InputContext) -> Any:
         """The value of the type that the asset asks for; fails in words where its files are missing or at odds."""
-        return self.load(context.asset_key, cast("type[Artefact]", context.dagster_type.typing_type))
+        kind = cast("type[Artefact]", context.dagster_type.typing_type)
+        return self.load(context.partition_key, context.asset_key, kind)
 
-    def load(self, key: dg.AssetKey, kind: type[_Kind]) -> _Kind:
-        """The stored value of an asset."""
-        folder = self.path(key)
+    def load(self, market: str, key: dg.AssetKey, kind: type[_Kind]) -> _Kind:
+        """The stored value of an asset of a market."""
+        folder = self.path(market, key)
         try:
             return kind.read(folder)
         except FileNotFoundError as error:
@@ -95,9 +96,9 @@ class Artefacts(dg.ConfigurableIOManager):
         except ValueError as error:
             raise dg.Failure(f"The stored {key.to_user_string()} cannot be used: {error}") from error
 
-    def path(self, key: dg.AssetKey) -> Path:
-        """The folder of an asset's files."""
-        return Path(self.folder).joinpath(*key.path)
+    def path(self, market: str, key: dg.AssetKey) -> Path:
+        """The folder of the files of an asset of a market."""
+        return Path(self.folder).joinpath(market, *key.path)
 
 
 def _not_there(key: dg.AssetKey, path: Path) -> dg.Failure:

@@ -3,31 +3,28 @@
 import os
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import dagster as dg
+from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from mle_assets.listings.content import ENDINGS
+from mle_assets.partitions import MARKET_TAG
 
 TO_CHAMPION = dg.AssetSelection.assets("champion")
-
-training = dg.define_asset_job(
-    "training",
-    selection=dg.AssetSelection.all() - TO_CHAMPION,
-    description="From a snapshot to the leaderboard; the sensor promote_best_model takes it from there.",
-)
-promotion = dg.define_asset_job(
-    "promotion",
-    selection=TO_CHAMPION,
-    description="Publish the leaderboard's leader, and promote it if the gate says so.",
-)
-train_and_promote = dg.define_asset_job(
-    "train_and_promote",
-    selection=dg.AssetSelection.all(),
-    description="From a snapshot to the champion in one run, for machines without a daemon.",
-)
+_JOBS = {
+    "training": (
+        dg.AssetSelection.all() - TO_CHAMPION,
+        "From a snapshot to the leaderboard; the sensor promote_best_model takes it from there.",
+    ),
+    "promotion": (TO_CHAMPION, "Publish the leaderboard's leader, and promote it if the gate says so."),
+    "train_and_promote": (
+        dg.AssetSelection.all(),
+        "From a snapshot to the champion in one run, for machines without a daemon.",
+    ),
+}
 
 _LEADERBOARD = dg.AssetKey("leaderboard")
 _CHAMPION = dg.AssetKey("champion")
@@ -36,78 +33,115 @@ _KNOWN_ENDINGS = ", ".join(ENDINGS)
 _MOST_NAMES = 10
 
 
-@dg.sensor(
-    job=promotion,
-    default_status=dg.DefaultSensorStatus.RUNNING,
-    minimum_interval_seconds=10,
-    description="Lets the gate judge the leader of each new leaderboard once, and promote it if it is better.",
-)
-def promote_best_model(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-    """Requests one promotion for each materialization of «leaderboard» that no champion was chosen from yet.
-
-    It looks at the state and not at events, so a materialization while the daemon was down is seen when it
-    is back, and of several in between the last one counts. The run key keeps it to one request.
-    """
-    latest = context.instance.fetch_materializations(_LEADERBOARD, limit=1).records
-    if not latest:
-        return dg.SkipReason("There is no leaderboard yet: materialize it, or run the training job.")
-    chosen_from = context.instance.fetch_materializations(_CHAMPION, limit=1).records
-    if chosen_from and _leaderboard_of(chosen_from[0]) == str(latest[0].storage_id):
-        return dg.SkipReason("The champion was chosen from the latest leaderboard.")
-    return dg.RunRequest(run_key=f"leaderboard-{latest[0].storage_id}")
+def jobs(default_market: str) -> list[UnresolvedAssetJobDefinition]:
+    """The jobs; each run is of one market, the default one where it names none, as from the command line."""
+    return [
+        dg.define_asset_job(name, selection, description=description, tags={MARKET_TAG: default_market})
+        for name, (selection, description) in _JOBS.items()
+    ]
 
 
-def _leaderboard_of(champion: dg.EventLogRecord) -> str | None:
-    tags = champion.asset_materialization.tags if champion.asset_materialization else None
-    return (tags or {}).get("dagster/input_event_pointer/leaderboard")
+def promote_best_model_sensor(markets: Iterable[str]) -> dg.SensorDefinition:
+    """The sensor `promote_best_model`, for some markets."""
+    known = list(markets)
+
+    @dg.sensor(
+        name="promote_best_model",
+        job_name="promotion",
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        minimum_interval_seconds=10,
+        description="Lets the gate judge the leader of each new leaderboard once, and promote it if it is better.",
+    )
+    def promote_best_model(context: dg.SensorEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
+        # The state is looked at and not events: so a materialization while the daemon was down is seen when it is
+        # back, and of several in between the last one counts. The run key keeps it to one request.
+        latest = latest_leaderboards(context.instance, known)
+        new = {
+            market: leaderboard
+            for market, leaderboard in latest.items()
+            if _chosen_from(context.instance, market) != str(leaderboard)
+        }
+        for market, leaderboard in new.items():
+            yield dg.RunRequest(run_key=f"leaderboard-{leaderboard}", partition_key=market)
+        if not latest:
+            yield dg.SkipReason("There is no leaderboard yet: materialize it, or run the training job.")
+        elif not new:
+            yield dg.SkipReason("The champion was chosen from the latest leaderboard.")
+
+    return promote_best_model
 
 
-def new_snapshot_sensor(folder: str) -> dg.SensorDefinition:
-    """The sensor `new_snapshot`, watching a folder."""
+def latest_leaderboards(instance: dg.DagsterInstance, markets: Sequence[str]) -> dict[str, int]:
+    """The storage id of the latest materialization of «leaderboard» of each market that has one."""
+    materialized = dg.DagsterEventType.ASSET_MATERIALIZATION
+    found = instance.get_latest_storage_id_by_partition(_LEADERBOARD, materialized, set(markets))
+    return {market: found[market] for market in markets if market in found}
+
+
+def _chosen_from(instance: dg.DagsterInstance, market: str) -> str | None:
+    # The leaderboard that a market's champion was chosen from, by its storage id.
+    of_market = dg.AssetRecordsFilter(asset_key=_CHAMPION, asset_partitions=[market])
+    records = instance.fetch_materializations(of_market, limit=1).records
+    materialization = records[0].asset_materialization if records else None
+    return (materialization.tags or {}).get("dagster/input_event_pointer/leaderboard") if materialization else None
+
+
+def new_snapshot_sensor(folder: str, markets: Iterable[str], default_market: str) -> dg.SensorDefinition:
+    """The sensor `new_snapshot`: files in a folder are the default market's, those in <folder>/<market>/ that one's."""
+    watched = {Path(folder): default_market, **{Path(folder, market): market for market in markets}}
 
     @dg.sensor(
         name="new_snapshot",
-        job=training,
+        job_name="training",
         default_status=dg.DefaultSensorStatus.RUNNING,
         minimum_interval_seconds=10,
-        description=f"Trains once on each new file in {folder} whose name ends in {_KNOWN_ENDINGS}.",
+        description=f"Trains once on each new file whose name ends in {_KNOWN_ENDINGS}: in {folder} for "
+        f"{default_market}, in {folder}/<market> for any market.",
     )
     def new_snapshot(context: dg.SensorEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
-        found = look_into(Path(folder), now=time.time())
-        left_alone = _told(found.left_alone)
-        if not found.settled:
-            yield dg.SkipReason(f"No snapshot lies in {folder}{left_alone}.")
+        now, any_settled, left_alone = time.time(), False, dict[str, str]()
+        for place, market in watched.items():
+            found = look_into(place, now)
+            for file, state in found.settled.items():
+                any_settled = True
+                yield dg.RunRequest(
+                    run_key=f"{file.relative_to(folder)}:{state.st_size}:{state.st_mtime_ns}",
+                    partition_key=market,
+                    run_config={"ops": {"raw_listings": {"config": {"snapshot": str(file)}}}},
+                )
+            left_alone |= {
+                str(file.relative_to(folder)): reason
+                for file, reason in found.left_alone.items()
+                if file not in watched
+            }
+        if not any_settled:
+            yield dg.SkipReason(f"No snapshot lies in {folder}{_told(left_alone)}.")
         elif left_alone:
-            context.log.info(f"Files in {folder} that are no snapshot{left_alone}.")
-        for file, state in found.settled.items():
-            yield dg.RunRequest(
-                run_key=f"{file.name}:{state.st_size}:{state.st_mtime_ns}",
-                run_config={"ops": {"raw_listings": {"config": {"snapshot": str(file)}}}},
-            )
+            context.log.info(f"Files in {folder} that are no snapshot{_told(left_alone)}.")
 
     return new_snapshot
 
 
 @dataclass(frozen=True)
 class Found:
-    """What lies in a folder, by name: the snapshots with their states, and why each other entry is none."""
+    """What lies in a folder: the snapshots with their states, and why each other entry is none."""
 
     settled: dict[Path, os.stat_result]
-    left_alone: dict[str, str]
+    left_alone: dict[Path, str]
 
 
 def look_into(folder: Path, now: float) -> Found:
     """The snapshots of a folder that have not changed for some seconds (a copy may be under way), and the rest."""
-    settled, left_alone = dict[Path, os.stat_result](), dict[str, str]()
+    settled, left_alone = dict[Path, os.stat_result](), dict[Path, str]()
     for file in sorted(folder.iterdir()) if folder.is_dir() else []:
         try:
             state = file.stat()
         except FileNotFoundError:
-            left_alone[file.name] = "no longer there, or a link to nothing"
+            left_alone[file] = "no longer there, or a link to nothing"
             continue
         reason = _why_not(file, state, now)
         if reason:
-            left_alone[file.name] = reason
+            left_alone[file] = reason
         else:
             settled[file] = state
     return Found(settled, left_alone)
@@ -116,6 +150,8 @@ def look_into(folder: Path, now: float) -> Found:
 def _why_not(file: Path, state: os.stat_result, now: float) -> str | None:
     if file.name.startswith("."):
         return "hidden"
+    if stat.S_ISDIR(state.st_mode):
+        return "a folder, and no market's"
     if not stat.S_ISREG(state.st_mode):
         return "no file"
     if not file.name.lower().endswith(ENDINGS):
@@ -131,11 +167,22 @@ def _told(left_alone: dict[str, str]) -> str:
     return f"; left alone: {', '.join(first)}" + (f" and {more} more" if more else "")
 
 
-weekly_training = dg.ScheduleDefinition(
-    name="weekly_training",
-    job=training,
-    cron_schedule="0 5 * * 1",
-    execution_timezone="UTC",
-    default_status=dg.DefaultScheduleStatus.STOPPED,
-    description="Trains on the default snapshot every Monday; off until someone turns it on.",
-)
+def weekly_training_schedule(markets: Iterable[str]) -> dg.ScheduleDefinition:
+    """The schedule `weekly_training`, for the markets that have a snapshot to be read by default."""
+    known = list(markets)
+
+    @dg.schedule(
+        name="weekly_training",
+        job_name="training",
+        cron_schedule="0 5 * * 1",
+        execution_timezone="UTC",
+        default_status=dg.DefaultScheduleStatus.STOPPED,
+        description="Trains on the default snapshot of each market every Monday; off until someone turns it on.",
+    )
+    def weekly_training(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
+        for market in known:
+            yield dg.RunRequest(run_key=f"{market}:{context.scheduled_execution_time:%Y-%m-%d}", partition_key=market)
+        if not known:
+            yield dg.SkipReason("No market has a snapshot to be read by default: name one in its file, or in SNAPSHOT.")
+
+    return weekly_training

@@ -7,14 +7,7 @@ import warnings
 import click
 import dagster as dg
 
-from mle_assets.automation import (
-    new_snapshot_sensor,
-    promote_best_model,
-    promotion,
-    train_and_promote,
-    training,
-    weekly_training,
-)
+from mle_assets.automation import jobs, new_snapshot_sensor, promote_best_model_sensor, weekly_training_schedule
 from mle_assets.evaluation.evaluation import evaluations
 from mle_assets.evaluation.leaderboard import leader_beats_the_majority_class, leaderboard
 from mle_assets.listings.cleaning import enough_listings_are_kept, listings, listings_follow_their_schema
@@ -23,38 +16,47 @@ from mle_assets.listings.snapshot import raw_listings
 from mle_assets.listings.split import the_halves_can_be_used, train_and_test_listings
 from mle_assets.models.training import models
 from mle_assets.models.validation import validation
+from mle_assets.partitions import by_market
 from mle_assets.release.champion import champion
-from mle_assets.release.observation import observe_champion, the_registry_agrees
-from mle_assets.resources import Settings, make_resources
+from mle_assets.release.observation import observe_champion_sensor, the_registry_agrees
+from mle_assets.resources import Settings, known_markets, make_default_snapshot, make_resources
 from model_registry.market import BadMarket
 from model_registry.settings import BadSetting, read_settings
 
+ASSETS = (
+    raw_listings,
+    listings,
+    train_and_test_listings,
+    validation,
+    models,
+    evaluations,
+    leaderboard,
+    champion,
+)
+CHECKS = (
+    listings_follow_their_schema,
+    enough_listings_are_kept,
+    the_listings_are_plausible,
+    the_halves_can_be_used,
+    leader_beats_the_majority_class,
+)
+
 
 def make_definitions(settings: Settings) -> dg.Definitions:
-    """The whole code location for some settings."""
+    """The whole code location for some settings; raises BadMarket where the default market cannot be used."""
+    markets, default = known_markets(settings), settings.market
+    snapshot = make_default_snapshot(settings)
     return dg.Definitions(
-        assets=[
-            raw_listings,
-            listings,
-            train_and_test_listings,
-            validation,
-            models,
-            evaluations,
-            leaderboard,
-            champion,
+        assets=[by_market(asset, markets) for asset in ASSETS],
+        asset_checks=[*(by_market(check, markets) for check in CHECKS), the_registry_agrees],
+        jobs=jobs(default),
+        sensors=[
+            promote_best_model_sensor(markets),
+            new_snapshot_sensor(settings.snapshot_folder, markets, default),
+            observe_champion_sensor(markets),
         ],
-        asset_checks=[
-            listings_follow_their_schema,
-            enough_listings_are_kept,
-            the_listings_are_plausible,
-            the_halves_can_be_used,
-            leader_beats_the_majority_class,
-            the_registry_agrees,
-        ],
-        jobs=[training, promotion, train_and_promote],
-        sensors=[promote_best_model, new_snapshot_sensor(settings.snapshot_folder), observe_champion],
-        schedules=[weekly_training],
-        resources=make_resources(settings),
+        schedules=[weekly_training_schedule(name for name, market in markets.items() if snapshot.of(market))],
+        resources=make_resources(settings, markets),
         # A process for every step would cost more than most steps take.
         executor=dg.in_process_executor,
     )

@@ -53,8 +53,8 @@ class Lineage:
         return self.records[key].run_id
 
 
-def trace(instance: dg.DagsterInstance, *keys: str) -> Lineage:
-    """The lineage of the latest materializations of the assets named.
+def trace(instance: dg.DagsterInstance, market: str, *keys: str) -> Lineage:
+    """The lineage of a market's latest materializations of the assets named.
 
     Raises LineageBroken where Dagster has no record of an asset, or where two of them were made from
     different versions of the same one: ranking or comparing those would be comparing unlike things.
@@ -66,7 +66,7 @@ def trace(instance: dg.DagsterInstance, *keys: str) -> Lineage:
         seen = records.get(key)
         if seen is not None and storage_id in (None, seen.storage_id):
             continue
-        record = _record(instance, key, storage_id)
+        record = _record(instance, market, key, storage_id)
         if seen is not None and _tag(seen, _DATA_VERSION) != _tag(record, _DATA_VERSION):
             raise LineageBroken(
                 f"{' and '.join(keys)} were made from two versions of {key}: run the training job again, from "
@@ -78,17 +78,19 @@ def trace(instance: dg.DagsterInstance, *keys: str) -> Lineage:
     return Lineage(records)
 
 
-def snapshot_behind(instance: dg.DagsterInstance, key: str) -> Snapshot | None:
-    """The snapshot that an asset's latest materialization was made from, or None where Dagster has no record of it."""
+def snapshot_behind(instance: dg.DagsterInstance, market: str, key: str) -> Snapshot | None:
+    """The snapshot that a market's latest materialization of an asset was made from; None where none is on record."""
     try:
-        return trace(instance, key).snapshot()
+        return trace(instance, market, key).snapshot()
     except LineageBroken:
         return None
 
 
-def _record(instance: dg.DagsterInstance, key: str, storage_id: int | None) -> Record:
+def _record(instance: dg.DagsterInstance, market: str, key: str, storage_id: int | None) -> Record:
     wanted = AssetRecordsFilter(
-        asset_key=dg.AssetKey.from_user_string(key), storage_ids=None if storage_id is None else [storage_id]
+        asset_key=dg.AssetKey.from_user_string(key),
+        asset_partitions=[market],
+        storage_ids=None if storage_id is None else [storage_id],
     )
     found = instance.fetch_materializations(wanted, limit=1).records
     if not found:

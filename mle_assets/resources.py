@@ -1,34 +1,40 @@
 """What the assets are given: settings from the environment, and the resources made from them."""
 
+import logging
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
+import dagster as dg
 import msgspec
 from msgspec import Meta
 
 from mle_assets.artefacts import Artefacts, Tables
 from mle_assets.listings import synthetic
 from mle_assets.listings.snapshot import DefaultSnapshot
+from mle_assets.partitions import MARKET_TAG
 from mle_assets.release.champion import Release
-from model_registry.market import DEFAULT_MARKET, NEW_YORK, Market, read_market
+from model_registry.market import DEFAULT_MARKET, Market, find_market, find_markets
 from model_registry.market import FOLDER as MARKET_FOLDER
 from model_registry.settings import DEFAULT_REGISTRY
+
+logger = logging.getLogger("mle_assets.markets")
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """The environment of the Dagster side; each field is the variable of the same name in capitals."""
 
     market: str = DEFAULT_MARKET
-    """The city: the name of a file in MARKET_FOLDER, without its ending."""
+    """The city that a run is of unless it names another: the name of a file in MARKET_FOLDER, without its ending."""
     market_folder: str = MARKET_FOLDER
     """The folder of market files."""
     snapshot: str | None = None
-    """What a run reads unless its config says otherwise: a path, a URL or "synthetic"; else the market's own."""
+    """What a run of MARKET reads that names nothing: a path, a URL or "synthetic"; unless set, what its file names."""
     synthetic_listings: Annotated[int, Meta(ge=1)] = synthetic.DEFAULT_LISTINGS
     """How many listings the synthetic snapshot has."""
     snapshot_folder: str = "var/snapshots"
-    """The folder that the sensor new_snapshot watches."""
+    """The folder that the sensor new_snapshot watches, with a folder for each market in it."""
     asset_folder: str = "var/assets"
     """Where tables, models and evaluations are kept between steps."""
     model_registry: str = DEFAULT_REGISTRY
@@ -41,19 +47,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """The commit this code is of; asked of git where it is not set."""
 
 
-def make_resources(settings: Settings) -> dict[str, object]:
-    """Every resource by the name under which the assets ask for it; raises BadMarket where there is no such market."""
-    market = _market(settings)
+def make_resources(settings: Settings, markets: Mapping[str, Market]) -> dict[str, object]:
+    """Every resource by the name under which the assets ask for it."""
     return {
-        "market": market,
+        "market": market_of_the_run(markets),
         "tables": Tables(folder=settings.asset_folder),
         "artefacts": Artefacts(folder=settings.asset_folder),
-        "default_snapshot": DefaultSnapshot(
-            source=settings.snapshot or market.snapshot or synthetic.SOURCE,
-            market=market.name,
-            synthetic_listings=settings.synthetic_listings,
-            synthetic_folder=settings.asset_folder,
-        ),
+        "default_snapshot": make_default_snapshot(settings),
         "release": Release(
             registry_folder=settings.model_registry,
             confidence=settings.gate_confidence,
@@ -63,10 +63,38 @@ def make_resources(settings: Settings) -> dict[str, object]:
     }
 
 
-def _market(settings: Settings) -> Market:
-    file = Path(settings.market_folder) / f"{settings.market}.toml"
-    # The folder is looked for where the process was started: whoever has one market need not know that there are files.
-    return NEW_YORK if settings.market == NEW_YORK.name and not file.exists() else read_market(file)
+def make_default_snapshot(settings: Settings) -> DefaultSnapshot:
+    """What a run reads that names no snapshot."""
+    return DefaultSnapshot(
+        source=settings.snapshot,
+        default_market=settings.market,
+        synthetic_listings=settings.synthetic_listings,
+        synthetic_folder=settings.asset_folder,
+    )
+
+
+def market_of_the_run(markets: Mapping[str, Market]) -> dg.ResourceDefinition:
+    """The market that a run is of, by its partition."""
+
+    @dg.resource(description="The market that the run is of, as its file says.")
+    def market(context: dg.InitResourceContext) -> Market:
+        return markets[context.run.tags[MARKET_TAG]]  # pyright: ignore[reportOptionalMemberAccess]
+
+    return market
+
+
+def known_markets(settings: Settings) -> dict[str, Market]:
+    """The markets that can be trained for, by name: the default one first, then those of MARKET_FOLDER.
+
+    Raises BadMarket where the default one cannot be used. Any other file that cannot be used is told of in the log and
+    left out: a slip in one city's file keeps no other from being trained.
+    """
+    folder = Path(settings.market_folder)
+    default = find_market(folder, settings.market)
+    markets, faults = find_markets(folder)
+    for fault in faults:
+        logger.error("%s It is left out.", fault)
+    return {default.name: default, **markets}
 
 
 def _git_commit() -> str | None:

@@ -156,10 +156,27 @@ def market_in(content: bytes, name: str) -> Market:
     return msgspec.convert({"name": name, **written}, Market)
 
 
-def read_markets(folder: Path) -> dict[str, Market]:
-    """The markets of a folder by name, in alphabetical order; raises BadMarket where one of them cannot be used."""
-    found = (read_market(path) for path in sorted(folder.glob(f"*{_SUFFIX}")) if not path.name.startswith("."))
-    return {market.name: market for market in found}
+def find_market(folder: Path, name: str) -> Market:
+    """The market of that name in a folder of market files; raises BadMarket.
+
+    New York needs no file: the folder is looked for where a process was started, and whoever has one market need not
+    know that there are files.
+    """
+    file = folder / f"{name}{_SUFFIX}"
+    return NEW_YORK if name == NEW_YORK.name and not file.exists() else read_market(file)
+
+
+def find_markets(folder: Path) -> tuple[dict[str, Market], list[BadMarket]]:
+    """The markets of a folder by name, in alphabetical order, and what is wrong with the files that are none."""
+    markets, faults = dict[str, Market](), list[BadMarket]()
+    for file in sorted(folder.glob(f"[!.]*{_SUFFIX}")):
+        try:
+            market = read_market(file)
+        except BadMarket as fault:
+            faults.append(fault)
+        else:
+            markets[market.name] = market
+    return markets, faults
 
 
 def _not_there(path: Path) -> str:

@@ -52,6 +52,8 @@ class Registries:
 class MarketRegistry(Registry):
     """One market's registry in the folder of all; as long as no one has written to it, in the old place too."""
 
+    market: str
+
     def __init__(self, shared: Path, market: str, *, patience: float, clock: Callable[[], datetime]) -> None:
         """Open the registry of a market in the folder that all share."""
         super().__init__(shared / market, market=market, patience=patience, clock=clock)

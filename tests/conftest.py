@@ -30,13 +30,21 @@ class Pipeline:
         return Registries(Path(self.settings.model_registry)).of(DEFAULT_MARKET)
 
     @property
-    def assets(self) -> Path:
-        return Path(self.settings.asset_folder)
+    def folder(self) -> Path:
+        """What everything of it lies in."""
+        return Path(self.settings.asset_folder).parent
 
-    def run(self, job: str, snapshot: str | None = None, **options: object) -> dg.ExecuteInProcessResult:
+    @property
+    def assets(self) -> Path:
+        """New York's."""
+        return Path(self.settings.asset_folder, DEFAULT_MARKET)
+
+    def run(
+        self, job: str, snapshot: str | None = None, market: str = DEFAULT_MARKET, **options: object
+    ) -> dg.ExecuteInProcessResult:
         config = {"ops": {"raw_listings": {"config": {"snapshot": snapshot}}}} if snapshot else None
         return self.definitions.resolve_job_def(job).execute_in_process(
-            run_config=config, instance=self.instance, raise_on_error=False, **options
+            run_config=config, instance=self.instance, raise_on_error=False, partition_key=market, **options
         )
 
 
@@ -79,7 +87,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
 @pytest.fixture
 def ready(trained: Pipeline, tmp_path: Path) -> Iterator[Pipeline]:
     """A copy of the trained pipeline, with its records and an empty registry, for a test to change."""
-    shutil.copytree(trained.assets.parent, tmp_path, dirs_exist_ok=True)
+    shutil.copytree(trained.folder, tmp_path, dirs_exist_ok=True)
     with instance_in(tmp_path / "dagster") as instance:
         yield make_pipeline(tmp_path, instance)
 

@@ -2,22 +2,30 @@
 
 import os
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import dagster as dg
 import pytest
 
-from mle_assets.automation import look_into, new_snapshot_sensor, promote_best_model
+from mle_assets.automation import (
+    latest_leaderboards,
+    look_into,
+    new_snapshot_sensor,
+    promote_best_model_sensor,
+    weekly_training_schedule,
+)
 from tests.conftest import Pipeline
 
 
 def materialize_leaderboard(instance: dg.DagsterInstance) -> None:
-    instance.report_runless_asset_event(dg.AssetMaterialization("leaderboard"))
+    instance.report_runless_asset_event(dg.AssetMaterialization("leaderboard", partition="new-york"))
 
 
 def promote_tick(pipeline: Pipeline) -> dg.RunRequest | dg.SkipReason:
     with dg.build_sensor_context(pipeline.instance, definitions=pipeline.definitions) as context:
-        return promote_best_model(context)  # pyright: ignore
+        [told] = promote_best_model_sensor(["new-york"])(context)  # pyright: ignore
+    return told
 
 
 def test_without_a_leaderboard_nothing_is_promoted(pipeline: Pipeline) -> None:
@@ -50,15 +58,38 @@ def test_a_champion_chosen_from_the_latest_leaderboard_needs_no_promotion(ready:
     assert isinstance(promote_tick(ready), dg.RunRequest)
 
 
+def test_each_market_is_asked_for_by_its_own_leaderboard(pipeline: Pipeline) -> None:
+    for market in ("lisbon", "new-york", "lisbon"):
+        pipeline.instance.report_runless_asset_event(dg.AssetMaterialization("leaderboard", partition=market))
+    with dg.build_sensor_context(pipeline.instance, definitions=pipeline.definitions) as context:
+        told = list(promote_best_model_sensor(["new-york", "lisbon", "porto"])(context))  # pyright: ignore
+    latest = latest_leaderboards(pipeline.instance, ["new-york", "lisbon", "porto"])
+    assert [(one.partition_key, one.run_key) for one in told] == [
+        ("new-york", f"leaderboard-{latest['new-york']}"),
+        ("lisbon", f"leaderboard-{latest['lisbon']}"),
+    ]
+    assert latest["lisbon"] > latest["new-york"]
+
+
+def test_one_from_before_there_were_partitions_asks_for_nothing(pipeline: Pipeline) -> None:
+    pipeline.instance.report_runless_asset_event(dg.AssetMaterialization("leaderboard"))
+    assert isinstance(promote_tick(pipeline), dg.SkipReason)
+
+
 def aged(file: Path, seconds: float = 60) -> Path:
     file.write_text("id")
     os.utime(file, times=(time.time() - seconds, time.time() - seconds))
     return file
 
 
-def requests(folder: Path) -> list[dg.RunRequest]:
+def look(folder: Path) -> list[dg.RunRequest | dg.SkipReason]:
+    """What the sensor says, where New York is the default market and Lisbon another."""
     with dg.build_sensor_context() as context:
-        return [r for r in new_snapshot_sensor(str(folder))(context) if isinstance(r, dg.RunRequest)]  # pyright: ignore
+        return list(new_snapshot_sensor(str(folder), ["new-york", "lisbon"], "new-york")(context))  # pyright: ignore
+
+
+def requests(folder: Path) -> list[dg.RunRequest]:
+    return [told for told in look(folder) if isinstance(told, dg.RunRequest)]
 
 
 def test_a_new_file_is_trained_on(tmp_path: Path) -> None:
@@ -82,8 +113,7 @@ def test_a_hidden_file_is_left_alone(name: str, tmp_path: Path) -> None:
 
 
 def skipped(folder: Path) -> str:
-    with dg.build_sensor_context() as context:
-        [reason] = new_snapshot_sensor(str(folder))(context)  # pyright: ignore
+    [reason] = look(folder)
     assert isinstance(reason, dg.SkipReason)
     return reason.skip_message or ""
 
@@ -91,7 +121,7 @@ def skipped(folder: Path) -> str:
 def test_a_file_that_is_still_being_copied_is_left_for_later(tmp_path: Path) -> None:
     file = aged(tmp_path / "listings.csv", seconds=2)
     now = time.time()
-    assert look_into(tmp_path, now).left_alone == {"listings.csv": "changed a moment ago"}
+    assert look_into(tmp_path, now).left_alone == {file: "changed a moment ago"}
     assert list(look_into(tmp_path, now + 60).settled) == [file]
 
 
@@ -115,7 +145,7 @@ def test_any_other_file_is_left_alone_and_the_reason_to_skip_names_it(name: str,
     assert requests(tmp_path) == []
     said = skipped(tmp_path)
     assert f"{name} (its name ends in none of .csv, .csv.gz, " in said
-    assert "old.csv (no file)" in said
+    assert "old.csv (a folder, and no market's)" in said
 
 
 def test_a_folder_full_of_other_files_is_told_of_in_one_short_reason(tmp_path: Path) -> None:
@@ -130,10 +160,44 @@ def test_other_files_do_not_keep_a_snapshot_from_being_trained_on(tmp_path: Path
     assert len(requests(tmp_path)) == 1
 
 
+def test_files_of_a_markets_folder_are_its_own_and_the_others_the_default_markets(tmp_path: Path) -> None:
+    for folder in ("lisbon", "new-york", "porto"):
+        (tmp_path / folder).mkdir()
+    files = [aged(tmp_path / name) for name in ("a.csv", "new-york/a.csv", "lisbon/a.csv", "porto/a.csv")]
+    asked = requests(tmp_path)
+    assert [(one.partition_key, one.run_config["ops"]["raw_listings"]["config"]["snapshot"]) for one in asked] == [
+        ("new-york", str(files[0])),
+        ("new-york", str(files[1])),
+        ("lisbon", str(files[2])),
+    ]
+    assert len({one.run_key for one in asked}) == 3
+
+
+def test_a_folder_of_no_market_is_told_of(tmp_path: Path) -> None:
+    (tmp_path / "porto").mkdir()
+    (tmp_path / "lisbon").mkdir()
+    aged(tmp_path / "lisbon" / "notes.txt")
+    said = skipped(tmp_path)
+    assert "porto (a folder, and no market's)" in said
+    assert "lisbon/notes.txt (its name ends in none of " in said
+
+
+def test_every_monday_each_market_with_a_snapshot_of_its_own_is_trained_for() -> None:
+    monday = datetime(2026, 11, 23, 5, tzinfo=UTC)
+    with dg.build_schedule_context(scheduled_execution_time=monday) as context:
+        asked = list(weekly_training_schedule(["new-york", "lisbon"])(context))  # pyright: ignore
+        [skip] = weekly_training_schedule([])(context)  # pyright: ignore
+    assert [(one.partition_key, one.run_key) for one in asked] == [
+        ("new-york", "new-york:2026-11-23"),
+        ("lisbon", "lisbon:2026-11-23"),
+    ]
+    assert "No market has a snapshot" in (skip.skip_message or "")
+
+
 def test_a_file_that_is_gone_when_it_is_looked_at_is_left_alone(tmp_path: Path) -> None:
     # A link to nothing is listed and has no state, as a file that is deleted in between.
     (tmp_path / "gone.csv").symlink_to(tmp_path / "nothing.csv")
     aged(tmp_path / "listings.csv")
     found = look_into(tmp_path, time.time())
     assert [file.name for file in found.settled] == ["listings.csv"]
-    assert found.left_alone == {"gone.csv": "no longer there, or a link to nothing"}
+    assert found.left_alone == {tmp_path / "gone.csv": "no longer there, or a link to nothing"}

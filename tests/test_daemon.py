@@ -20,10 +20,10 @@ pytestmark = pytest.mark.slow
 @pytest.fixture
 def home(ready: Pipeline) -> Path:
     """A DAGSTER_HOME over the records of the trained pipeline."""
-    folder = ready.assets.parent / "home"
+    folder = ready.folder / "home"
     folder.mkdir()
     settings = (Path(__file__).parents[1] / "dagster.yaml").read_text()
-    (folder / "dagster.yaml").write_text(settings.replace("var/dagster", str(ready.assets.parent / "dagster")))
+    (folder / "dagster.yaml").write_text(settings.replace("var/dagster", str(ready.folder / "dagster")))
     return folder
 
 
@@ -48,7 +48,17 @@ def test_the_daemon_promotes_once_catches_up_and_gets_over_a_failed_run(
 ) -> None:
     pipeline, settings = ready, environment(ready, home)
     daemon = ("dagster-daemon", "run", "-m", "mle_assets.definitions")
-    materialize = ["dagster", "asset", "materialize", "-m", "mle_assets.definitions", "--select", "leaderboard"]
+    materialize = [
+        "dagster",
+        "asset",
+        "materialize",
+        "-m",
+        "mle_assets.definitions",
+        "--select",
+        "leaderboard",
+        "--partition",
+        "new-york",
+    ]
     with dg.DagsterInstance.from_config(str(home)) as instance:
         # The leaderboard was materialized while no daemon ran.
         with running(*daemon, log=tmp_path / "daemon.log", **settings):
@@ -113,7 +123,7 @@ def test_a_rollback_by_the_command_is_observed_within_a_minute(ready: Pipeline, 
         with running("dagster-daemon", "run", "-m", "mle_assets.definitions", log=tmp_path / "daemon.log", **settings):
             until(lambda: bool(instance.all_instigator_state()), seconds=90, every=0.5)
             subprocess.run(rollback, env={**os.environ, **settings}, check=True, capture_output=True)
-            until(lambda: latest_champion(instance) == before, seconds=60, every=0.5)
+            until(lambda: latest_champion(instance, ready.registry) == before, seconds=60, every=0.5)
             # The check is stored right after the observation.
             until(lambda: (latest_evaluation(instance) or (True, ""))[0] is False, seconds=5)
         [observed] = instance.fetch_observations(dg.AssetKey("champion"), limit=10).records

@@ -1,5 +1,6 @@
 """The code location as Dagster loads it."""
 
+import shutil
 from pathlib import Path
 
 import dagster as dg
@@ -9,7 +10,7 @@ from dagster._config import ConfigType
 
 from mle_assets.definitions import defs, make_definitions
 from mle_assets.models.candidates import NAMES
-from mle_assets.resources import Settings, make_resources
+from mle_assets.resources import Settings, known_markets
 from model_registry.market import NEW_YORK, BadMarket
 from model_registry.settings import BadSetting, read_settings
 
@@ -143,10 +144,30 @@ def test_settings_are_read_by_their_names_in_capitals() -> None:
     assert settings == Settings(snapshot="listings.csv.gz", gate_margin=0.01)
 
 
+def test_every_asset_and_check_has_a_partition_for_each_market_the_default_one_first(tmp_path: Path) -> None:
+    for name in ("lisbon", "aarhus", "new-york"):
+        shutil.copy("markets/new-york.toml", tmp_path / f"{name}.toml")
+    graph = make_definitions(Settings(market_folder=str(tmp_path), market="lisbon")).resolve_asset_graph()
+    partitions = [graph.get(key).partitions_def for key in graph.get_all_asset_keys()]
+    of_all_markets = dg.AssetCheckKey(dg.AssetKey("champion"), "the_registry_agrees")
+    partitions += [graph.get_check_spec(key).partitions_def for key in graph.asset_check_keys - {of_all_markets}]
+    assert {tuple(one.get_partition_keys()) for one in partitions if one} == {("lisbon", "aarhus", "new-york")}
+    assert all(partitions)
+
+
 def test_new_york_needs_no_market_file_and_any_other_market_does(tmp_path: Path) -> None:
-    assert make_resources(Settings(market_folder=str(tmp_path)))["market"] == NEW_YORK
+    assert known_markets(Settings(market_folder=str(tmp_path))) == {"new-york": NEW_YORK}
     with pytest.raises(BadMarket, match="There is no market file"):
-        make_resources(Settings(market="oslo", market_folder=str(tmp_path)))
+        make_definitions(Settings(market="oslo", market_folder=str(tmp_path)))
     (tmp_path / "new-york.toml").write_text("title = 1")
     with pytest.raises(BadMarket, match="cannot be used"):
-        make_resources(Settings(market_folder=str(tmp_path)))
+        make_definitions(Settings(market_folder=str(tmp_path)))
+
+
+def test_a_slip_in_one_citys_file_leaves_that_city_out_and_says_so(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "oslo.toml").write_text("titel = 1")
+    assert list(known_markets(Settings(market_folder=str(tmp_path)))) == ["new-york"]
+    assert f"The market file {tmp_path}/oslo.toml cannot be used" in caplog.text
+    assert "It is left out." in caplog.text

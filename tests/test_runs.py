@@ -94,6 +94,7 @@ def test_a_runs_config_may_name_the_synthetic_snapshot_or_leave_the_default(
     result = pipeline.definitions.resolve_job_def("training").execute_in_process(
         run_config={"ops": {"raw_listings": {"config": {"snapshot": chosen}}}},
         instance=pipeline.instance,
+        partition_key="new-york",
         asset_selection=[dg.AssetKey("raw_listings")],
     )
     [event] = result.get_asset_materialization_events()

@@ -177,11 +177,11 @@ def evaluations(
     market: dg.ResourceParam[Market],
 ) -> Iterator[dg.MaterializeResult[Evaluation]]:
     """Every candidate's file, as it would be served, asked about the test listings."""
-    snapshot, validated = snapshot_behind(context.instance, "test_listings"), Validation(validation)
+    snapshot, validated = snapshot_behind(context.instance, market.name, "test_listings"), Validation(validation)
 
     def evaluated(name: str) -> Iterator[tuple[float, Evaluation]]:
         start = time.perf_counter()
-        model = artefacts.load(dg.AssetKey(["models", name]), TrainedModel)
+        model = artefacts.load(market.name, dg.AssetKey(["models", name]), TrainedModel)
         figures, predictions, report = evaluate(
             model.training, model.onnx, validated.of(name), test_listings, market, snapshot
         )

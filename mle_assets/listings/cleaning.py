@@ -200,7 +200,7 @@ def listings(
 ) -> dg.MaterializeResult[pd.DataFrame]:
     """Listings with typed columns and a price category, one row each, in the order of the snapshot."""
     with failing_on(BadSnapshot):
-        cleaned = clean(raw_listings, source_of(context.instance), market)
+        cleaned = clean(raw_listings, source_of(context.instance, market.name), market)
     counts = cleaned.listings["price_category"].value_counts()
     return dg.MaterializeResult(
         value=cleaned.listings,

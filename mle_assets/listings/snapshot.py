@@ -17,6 +17,7 @@ from mle_assets.listings.bad_snapshot import BadSnapshot, without_password
 from mle_assets.listings.content import read_table
 from mle_assets.listings.downloading import IDLE_SECONDS, TOTAL_SECONDS
 from mle_assets.listings.fetching import fetched
+from model_registry.market import Market
 
 
 @dataclass(frozen=True)
@@ -68,25 +69,32 @@ def _last_day(days: pd.Series) -> date | None:
 class DefaultSnapshot(dg.ConfigurableResource[None]):
     """Which snapshot is read when a run names none: a path, a URL, or "synthetic"."""
 
-    source: str = Field(description='What a run reads that names no snapshot: a path, an http(s) URL, or "synthetic".')
-    market: str = Field(description="The market that is trained for; only one has a synthetic snapshot.")
+    source: str | None = Field(description="What a run of the default market reads that names none (SNAPSHOT).")
+    default_market: str = Field(description="The market that SNAPSHOT is of (MARKET).")
     synthetic_listings: int = Field(description="How many listings the synthetic snapshot has.")
-    synthetic_folder: str = Field(description="The folder that the synthetic snapshot is written to.")
+    synthetic_folder: str = Field(description="The folder of assets, which the synthetic snapshot is written to.")
 
-    def locate(self, chosen: str | None) -> str:
-        """The path or URL to read, the chosen one or else the default; the synthetic snapshot is written first."""
-        source = chosen if chosen and chosen.strip() else self.source
+    def locate(self, chosen: str | None, market: Market) -> str:
+        """The path or URL to read: the chosen one, else SNAPSHOT for the default market, else what the market names.
+
+        The synthetic snapshot is written first. Raises BadSnapshot where there is none for the market.
+        """
+        source = chosen if chosen and chosen.strip() else self.of(market) or synthetic.SOURCE
         if source != synthetic.SOURCE:
             return source
-        if self.market != synthetic.MARKET:
+        if market.name != synthetic.MARKET:
             raise BadSnapshot(
                 synthetic.SOURCE,
-                f"is made up of listings of {synthetic.MARKET}, and the market is {self.market}: name one of its own, "
-                "in SNAPSHOT or in the market's file.",
+                f"is made up of listings of {synthetic.MARKET}, and the market is {market.name}: name one of its own, "
+                f"in SNAPSHOT (with MARKET={market.name}) or in the market's file.",
             )
-        path = Path(self.synthetic_folder) / synthetic.file_name(self.synthetic_listings)
+        path = Path(self.synthetic_folder) / market.name / synthetic.file_name(self.synthetic_listings)
         synthetic.write_snapshot(path, self.synthetic_listings)
         return str(path)
+
+    def of(self, market: Market) -> str | None:
+        """What is read by default for a market, if anything is named."""
+        return (self.source if market.name == self.default_market else None) or market.snapshot
 
 
 class RawListingsConfig(dg.Config):
@@ -95,19 +103,22 @@ class RawListingsConfig(dg.Config):
     snapshot: str | None = Field(
         default=None,
         description="What to read: the path of a file, an http(s) URL, or «synthetic» for made-up listings. "
-        "Without it, or left empty, the default is read: SNAPSHOT of the environment, else the synthetic snapshot.",
+        "Without it, or left empty, the default is read: for the default market SNAPSHOT of the environment, else what "
+        "the market's file names, else for New York the synthetic snapshot.",
     )
 
 
 @dg.asset(group_name="listings", io_manager_key="tables", code_version=code_version(__file__), kinds={"pandas"})
-def raw_listings(config: RawListingsConfig, default_snapshot: DefaultSnapshot) -> dg.MaterializeResult[pd.DataFrame]:
+def raw_listings(
+    config: RawListingsConfig, default_snapshot: DefaultSnapshot, market: dg.ResourceParam[Market]
+) -> dg.MaterializeResult[pd.DataFrame]:
     """Listings as the snapshot holds them: the columns that are used, every value text.
 
     The SHA-256 of the snapshot's file is the data version, so everything downstream shows as stale when
     another snapshot is read.
     """
     with failing_on(BadSnapshot):
-        snapshot = read_snapshot(default_snapshot.locate(config.snapshot))
+        snapshot = read_snapshot(default_snapshot.locate(config.snapshot, market))
     return dg.MaterializeResult(
         value=snapshot.listings,
         data_version=dg.DataVersion(snapshot.sha256),
@@ -129,8 +140,9 @@ def sample_table(table: pd.DataFrame, rows: int = 5) -> str:
     return "\n".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |" for line in lines)
 
 
-def source_of(instance: dg.DagsterInstance) -> str:
-    """The path or URL that «raw_listings» was last read from, for the texts of errors."""
-    event = instance.get_latest_materialization_event(dg.AssetKey("raw_listings"))
-    materialization = event.asset_materialization if event else None
+def source_of(instance: dg.DagsterInstance, market: str) -> str:
+    """The path or URL that a market's «raw_listings» was last read from, for the texts of errors."""
+    of_market = dg.AssetRecordsFilter(asset_key=dg.AssetKey("raw_listings"), asset_partitions=[market])
+    records = instance.fetch_materializations(of_market, limit=1).records
+    materialization = records[0].asset_materialization if records else None
     return str(materialization.metadata["source"].value) if materialization else "raw_listings"

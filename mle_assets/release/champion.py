@@ -27,6 +27,8 @@ from model_registry.disk import RegistryBusy
 from model_registry.history import Decision, HistoryDamaged
 from model_registry.manifest import Manifest, version_id
 from model_registry.market import Market
+from model_registry.old_layout import TwoRegistries
+from model_registry.registries import Registries
 from model_registry.store import ChampionChanged, Registry, UnknownVersion
 
 
@@ -38,35 +40,31 @@ class Release(dg.ConfigurableResource[None]):
     margin: float = Field(description="By how much log loss a challenger must be better, at least.")
     git_commit: str | None = Field(description="The commit that the manifest of a published model names.")
 
-    def registry(self) -> Registry:
-        """The registry folder."""
-        return Registry(Path(self.registry_folder))
+    def registries(self) -> Registries:
+        """Those of all markets."""
+        return Registries(Path(self.registry_folder))
 
 
 class NotTheRankedModel(Exception):
     """The stored model is another one than the leaderboard ranked."""
 
 
-class AnotherMarket(Exception):
-    """The registry is another city's."""
-
-
 _EXPECTED = (
-    AnotherMarket,
     ChampionChanged,
     HistoryDamaged,
     LineageBroken,
     ModelRefused,
     NotTheRankedModel,
     RegistryBusy,
+    TwoRegistries,
     UnknownVersion,
 )
 
 
-def leading_model(artefacts: Artefacts, ranking: Leaderboard) -> tuple[TrainedModel, Evaluation]:
-    """The model that the leaderboard put first and its evaluation; raises NotTheRankedModel for any other."""
-    model = artefacts.load(dg.AssetKey(["models", ranking.leader]), TrainedModel)
-    evaluation = artefacts.load(dg.AssetKey(["evaluations", ranking.leader]), Evaluation)
+def leading_model(artefacts: Artefacts, market: str, ranking: Leaderboard) -> tuple[TrainedModel, Evaluation]:
+    """The model that a market's leaderboard put first and its evaluation; raises NotTheRankedModel for any other."""
+    model = artefacts.load(market, dg.AssetKey(["models", ranking.leader]), TrainedModel)
+    evaluation = artefacts.load(market, dg.AssetKey(["evaluations", ranking.leader]), Evaluation)
     if not model.training.sha256 == evaluation.figures.sha256 == ranking.leading.sha256:
         raise NotTheRankedModel(
             f"The stored model {ranking.leader} is not the one that the leaderboard ranked: it was trained again "
@@ -78,12 +76,8 @@ def leading_model(artefacts: Artefacts, ranking: Leaderboard) -> tuple[TrainedMo
 def compare(
     release: Release, current: PublishedModel | None, draft: Manifest, model: bytes, halves: Halves
 ) -> Decision:
-    """The gate's decision on a model, about to be published by a draft, against the champion on the same listings.
-
-    Raises AnotherMarket where the champion is another city's.
-    """
+    """The gate's decision on a model, about to be published by a draft, against the champion on the same listings."""
     if current is not None:
-        _check_market(release, current.manifest.market, draft.market)
         if current.manifest.model == draft.model:
             return Decision(promote=False, reason="The leader is the champion already: nothing to change.")
         changed = [part for part in _DECIDING if getattr(current.manifest.market, part) != getattr(draft.market, part)]
@@ -92,10 +86,11 @@ def compare(
                 f"The champion {current.manifest.version} was made when {draft.market.title} had another "
                 f"{' and '.join(changed)}"
             )
-            return kept_out(version_id(draft.candidate, draft.model.sha256), problem)
+            return kept_out(draft.market.name, version_id(draft.candidate, draft.model.sha256), problem)
     X, y = feature_matrix(halves.test, draft.market), category_codes(halves.test)
     return judge(
         Contender(
+            market=draft.market.name,
             version=version_id(draft.candidate, draft.model.sha256),
             snapshot=draft.snapshot,
             losses=losses(Classifier(model).probabilities(X), y),
@@ -111,20 +106,14 @@ _DECIDING = ("currency", "category_limits", "neighbourhoods")
 """What of a market has to be the same for two models' answers to be about the same."""
 
 
-def _check_market(release: Release, of_registry: Market, given: Market) -> None:
-    if of_registry.name != given.name:
-        raise AnotherMarket(
-            f"The champion in {release.registry_folder} is of {of_registry.title}, and this model is for "
-            f"{given.title}: give each market a registry of its own (MODEL_REGISTRY)."
-        )
-
-
 def _standing_of(
     champion: PublishedModel, X: NDArray[np.float32], y: NDArray[np.int64], train: pd.DataFrame
 ) -> Comparison:
     manifest = champion.manifest
     return Comparison(
-        champion=Contender(manifest.version, manifest.snapshot, losses(champion.classifier.probabilities(X), y)),
+        champion=Contender(
+            manifest.market.name, manifest.version, manifest.snapshot, losses(champion.classifier.probabilities(X), y)
+        ),
         published_loss=manifest.metrics.get("test", {}).get("log_loss"),
         shifts=None
         if manifest.profile is None
@@ -143,10 +132,10 @@ def champion(
     market: dg.ResourceParam[Market],
 ) -> dg.MaterializeResult[Any]:
     """The model in production: the leaderboard's leader is published, and promoted if the gate says so."""
-    registry, halves = release.registry(), Halves(train_listings, test_listings)
+    registry, halves = release.registries().of(market.name), Halves(train_listings, test_listings)
     with failing_on(*_EXPECTED):
-        model, evaluation = leading_model(artefacts, leaderboard)
-        lineage = trace(context.instance, "leaderboard", "train_listings", "test_listings")
+        model, evaluation = leading_model(artefacts, market.name, leaderboard)
+        lineage = trace(context.instance, market.name, "leaderboard", "train_listings", "test_listings")
         draft = draft_manifest(lineage, context.run.run_id, release.git_commit, model, evaluation, halves, market)
         current = current_champion(registry)
         decision = compare(release, current, draft, model.onnx, halves)

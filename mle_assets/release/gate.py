@@ -17,11 +17,12 @@ Losses = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Contender:
-    """A model in the comparison: its version, the data it was made from, its losses on the test listings.
+    """A model in the comparison: its market and version, the data it was made from, its losses on the test listings.
 
     The losses are log losses in nats of the same listings in the same order for every contender: (n,) float64.
     """
 
+    market: str
     version: str
     snapshot: Snapshot
     losses: Losses
@@ -65,7 +66,12 @@ def judge(
     numbers = {f"shift_{shift.feature}": shift.index for shift in comparison.shifts or ()}
     problem = _not_comparable(challenger, comparison, baseline)
     if problem:
-        return kept_out(challenger.version, problem, _means(challenger.losses, champion.losses, baseline) | numbers)
+        return kept_out(
+            challenger.market,
+            challenger.version,
+            problem,
+            _means(challenger.losses, champion.losses, baseline) | numbers,
+        )
     note = " Both were trained on made-up listings." if challenger.snapshot.synthetic else ""
     if comparison.shifts is None:
         note += " The champion's manifest has no profile of its listings, so they were not compared with these."
@@ -112,9 +118,10 @@ def decide(
     return Decision(promote=promote, reason=reason, numbers=numbers)
 
 
-def kept_out(version: str, problem: str, numbers: dict[str, float] | None = None) -> Decision:
+def kept_out(market: str, version: str, problem: str, numbers: dict[str, float] | None = None) -> Decision:
     """What is decided where a challenger cannot be compared: the champion stays, and the reason says what to do."""
-    cure = f"Where that is as it should be, a person promotes it with `models promote {version} --reason ...`."
+    command = f"models --market {market} promote {version} --reason ..."
+    cure = f"Where that is as it should be, a person promotes it with `{command}`."
     return Decision(promote=False, reason=f"{problem}: kept out. {cure}", numbers=numbers or {})
 
 

@@ -9,9 +9,9 @@ import pytest
 
 from local.news import News
 from mle_assets.failures import failing_on
-from model_registry.store import Registry
+from model_registry.registries import MarketRegistry, Registries
 from tests.conftest import instance_in
-from tests.making import KEEP, PROMOTE, publish
+from tests.making import KEEP, LISBON, PROMOTE, publish
 
 
 class TooCold(Exception):
@@ -47,10 +47,10 @@ def lines(news: News) -> list[str]:
 
 
 def test_each_run_that_ends_is_told_once_with_its_sentence_where_it_failed(
-    instance: dg.DagsterInstance, registry: Registry
+    instance: dg.DagsterInstance, registry: MarketRegistry
 ) -> None:
     run(instance, 20)
-    news = News(instance, registry, since=datetime.now(UTC))
+    news = News(instance, Registries(registry.folder.parent), "new-york", since=datetime.now(UTC))
     assert lines(news) == []
     first, second = run(instance, 20), run(instance, -3)
     succeeded, failed = lines(news)
@@ -62,11 +62,11 @@ def test_each_run_that_ends_is_told_once_with_its_sentence_where_it_failed(
 
 
 def test_promotions_refusals_and_rollbacks_are_told_with_their_reason(
-    instance: dg.DagsterInstance, registry: Registry
+    instance: dg.DagsterInstance, registry: MarketRegistry
 ) -> None:
     first, second = publish(registry, 0), publish(registry, 1)
     registry.promote(first, PROMOTE, run_id=None, actor="before")
-    news = News(instance, registry, since=datetime.now(UTC))
+    news = News(instance, Registries(registry.folder.parent), "new-york", since=datetime.now(UTC))
     assert lines(news) == []
     registry.refuse(second, KEEP, run_id=None, actor="sensor")
     registry.promote(second, PROMOTE, run_id=None, actor="person")
@@ -79,12 +79,32 @@ def test_promotions_refusals_and_rollbacks_are_told_with_their_reason(
     assert lines(news) == []
 
 
+def test_of_which_market_something_is_is_said_unless_it_is_the_default_one(
+    instance: dg.DagsterInstance, registry: MarketRegistry
+) -> None:
+    registries = Registries(registry.folder.parent)
+    news = News(instance, registries, "new-york", since=datetime.now(UTC))
+    lisbon = registries.of("lisbon")
+    version, other = publish(lisbon, 1, market=LISBON), publish(registry, 2)
+    for one, published in ((lisbon, version), (registry, other)):
+        one.promote(published, PROMOTE, run_id=None, actor="person")
+    heating.execute_in_process(
+        {"ops": {"heat": {"config": {"degrees": 20}}}}, instance=instance, tags={"dagster/partition": "lisbon"}
+    )
+    ran, *decided = lines(news)
+    assert ran.startswith("heating    of lisbon succeeded after ")
+    assert decided == [
+        f"champion   of lisbon: {version}, promotion by person: Better.",
+        f"champion   {other}, promotion by person: Better.",
+    ]
+
+
 def test_a_damaged_registry_is_told_once_and_followed_again_when_it_is_whole(
-    instance: dg.DagsterInstance, registry: Registry
+    instance: dg.DagsterInstance, registry: MarketRegistry
 ) -> None:
     first, second = publish(registry, 0), publish(registry, 1)
     registry.promote(first, PROMOTE, run_id=None, actor="before")
-    news = News(instance, registry, since=datetime.now(UTC))
+    news = News(instance, Registries(registry.folder.parent), "new-york", since=datetime.now(UTC))
     pointer = registry.folder / "champion.json"
     whole = pointer.read_bytes()
     pointer.write_text("junk")

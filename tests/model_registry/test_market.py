@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from model_registry.listing import EXAMPLE
-from model_registry.market import NEW_YORK, BadMarket, Market, market_in, read_market, read_markets
+from model_registry.market import NEW_YORK, BadMarket, Market, find_market, find_markets, market_in, read_market
 
 NEW_YORKS_FILE = Path(__file__).parents[2] / "markets" / "new-york.toml"
 
@@ -101,8 +101,20 @@ def test_all_markets_of_a_folder_are_read_by_name(tmp_path: Path) -> None:
     content = NEW_YORKS_FILE.read_text(encoding="utf-8")
     for name in ("oslo.toml", "lisbon.toml", ".hidden.toml", "readme.md"):
         written(tmp_path / name, content)
-    assert list(read_markets(tmp_path)) == ["lisbon", "oslo"]
-    assert read_markets(tmp_path / "none") == {}
+    written(tmp_path / "porto.toml", "title = 1")
+    markets, [fault] = find_markets(tmp_path)
+    assert list(markets) == ["lisbon", "oslo"]
+    assert f"The market file {tmp_path}/porto.toml cannot be used" in str(fault)
+    assert find_markets(tmp_path / "none") == ({}, [])
+
+
+def test_new_york_is_found_without_a_file_and_any_other_market_is_not(tmp_path: Path) -> None:
+    assert find_market(tmp_path, "new-york") == NEW_YORK
+    with pytest.raises(BadMarket, match="There is no market file"):
+        find_market(tmp_path, "oslo")
+    written(tmp_path / "new-york.toml", "title = 1")
+    with pytest.raises(BadMarket, match="cannot be used"):
+        find_market(tmp_path, "new-york")
 
 
 def test_any_names_of_neighbourhoods_are_codes_in_their_order_and_what_a_listing_may_say() -> None:

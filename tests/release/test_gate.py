@@ -66,7 +66,7 @@ def test_no_constant_answer_beats_the_shares_of_the_categories(codes: list[int])
 
 
 def contender(losses: Losses, *, version: str = "tree-1", day: date | None = None, made_up: bool = False) -> Contender:
-    return Contender(version, Snapshot("listings.csv", "ab" * 32, day, synthetic=made_up), losses)
+    return Contender("new-york", version, Snapshot("listings.csv", "ab" * 32, day, synthetic=made_up), losses)
 
 
 def against(champion: Contender, *, published: float | None = 0.8, shifts: list[Shift] | None = None) -> Comparison:
@@ -81,7 +81,7 @@ def test_a_made_up_model_never_takes_the_place_of_a_real_champion_by_itself() ->
     assert not decision.promote
     assert decision.reason == (
         "The challenger was trained on made-up listings, the champion tree-1 on real ones: kept out. Where that is "
-        "as it should be, a person promotes it with `models promote tree-2 --reason ...`."
+        "as it should be, a person promotes it with `models --market new-york promote tree-2 --reason ...`."
     )
     assert decision.numbers["challenger_log_loss"] < decision.numbers["champion_log_loss"]
 

@@ -3,15 +3,18 @@
 import math
 import shutil
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import pytest
 
-from mle_assets.release.observation import agreement, latest_champion, latest_evaluation, observe_champion
+from mle_assets.release.observation import agreement, latest_champion, latest_evaluation, observe_champion_sensor
 from model_registry.history import Champion, Decision
+from model_registry.market import NEW_YORK
+from model_registry.registries import Registries
 from tests.conftest import Pipeline
-from tests.making import MADE_UP, PROMOTE, publish
+from tests.making import LISBON, MADE_UP, PROMOTE, publish
 
 CHAMPION = dg.AssetKey("champion")
 BY_HAND = Decision(promote=True, reason="It was wrong.")
@@ -23,7 +26,7 @@ def tick(pipeline: Pipeline) -> dg.SkipReason | dg.SensorResult:
     with dg.build_sensor_context(
         pipeline.instance, definitions=pipeline.definitions, resources={"release": resources["release"]}
     ) as context:
-        result: Any = observe_champion(context)
+        result: Any = observe_champion_sensor(["new-york", "lisbon"])(context)
     if isinstance(result, dg.SensorResult):
         for event in result.asset_events:
             pipeline.instance.report_runless_asset_event(event)
@@ -43,8 +46,9 @@ def told(pipeline: Pipeline) -> list[object]:
     return list(result.asset_events)
 
 
-def materialized(pipeline: Pipeline, version: str) -> None:
-    pipeline.instance.report_runless_asset_event(dg.AssetMaterialization(CHAMPION, metadata={"champion": version}))
+def materialized(pipeline: Pipeline, version: str, market: str = "new-york") -> None:
+    materialization = dg.AssetMaterialization(CHAMPION, metadata={"champion": version}, partition=market)
+    pipeline.instance.report_runless_asset_event(materialization)
 
 
 @pytest.fixture
@@ -85,7 +89,7 @@ def test_a_rollback_is_observed_once_with_who_and_why(pipeline: Pipeline, two: t
     assert first in (evaluation.description or "")
     assert second in (evaluation.description or "")
     assert evaluation.severity is dg.AssetCheckSeverity.WARN
-    assert latest_champion(pipeline.instance) == first
+    assert latest_champion(pipeline.instance, pipeline.registry) == first
     for _ in range(3):
         assert "The registry says" in skipped(pipeline)
     assert len(pipeline.instance.fetch_observations(CHAMPION, limit=10).records) == 1
@@ -103,7 +107,7 @@ def test_the_check_passes_again_when_a_run_or_a_person_makes_them_agree(
     assert evaluation.passed
     pipeline.registry.promote(second, BY_HAND, run_id=None, actor="ann")
     _, evaluation = told(pipeline)
-    assert latest_champion(pipeline.instance) == second
+    assert latest_champion(pipeline.instance, pipeline.registry) == second
     assert isinstance(evaluation, dg.AssetCheckEvaluation)
     assert not evaluation.passed
 
@@ -133,16 +137,64 @@ def test_a_version_that_is_gone_is_observed_with_its_problem(pipeline: Pipeline,
     assert "holds no version" in str(observed.metadata["problem"].value)
 
 
-def test_a_registry_that_is_missing_or_empty_or_damaged_is_a_reason_to_skip(pipeline: Pipeline) -> None:
+def test_a_registry_that_is_missing_or_empty_is_a_reason_to_skip(pipeline: Pipeline) -> None:
     folder = pipeline.registry.folder
-    assert skipped(pipeline) == f"The registry {folder} has no champion yet."
-    folder.mkdir()
-    assert skipped(pipeline) == f"The registry {folder} has no champion yet."
-    (folder / "champion.json").write_text("{")
+    assert skipped(pipeline) == f"The registry {folder.parent} has no champion yet."
+    folder.mkdir(parents=True)
+    assert skipped(pipeline) == f"The registry {folder.parent} has no champion yet."
+
+
+def test_a_damaged_pointer_is_told_once_by_the_check(pipeline: Pipeline) -> None:
+    pointer = pipeline.registry.folder / "champion.json"
+    pointer.parent.mkdir(parents=True)
+    pointer.write_text("{")
+    [evaluation] = told(pipeline)
+    assert isinstance(evaluation, dg.AssetCheckEvaluation)
+    assert not evaluation.passed
+    assert "champion.json is damaged" in (evaluation.description or "")
     assert "champion.json is damaged" in skipped(pipeline)
-    (folder / "champion.json").unlink()
-    (folder / "champion.json").mkdir()
-    assert "Is a directory" in skipped(pipeline)
+    pointer.unlink()
+    pointer.mkdir()
+    [evaluation] = told(pipeline)
+    assert isinstance(evaluation, dg.AssetCheckEvaluation)
+    assert "Is a directory" in (evaluation.description or "")
+
+
+def test_each_markets_rollback_is_observed_in_its_own_partition_and_the_check_names_it(pipeline: Pipeline) -> None:
+    registries = Registries(Path(pipeline.settings.model_registry))
+    lisbon, versions = registries.of("lisbon"), dict[str, list[str]]()
+    for market in (NEW_YORK, LISBON):
+        registry = registries.of(market.name)
+        versions[market.name] = [publish(registry, seed, market=market) for seed in (1, 2)]
+        for version in versions[market.name]:
+            registry.promote(version, PROMOTE, run_id=None, actor="test")
+        materialized(pipeline, versions[market.name][-1], market.name)
+    [evaluation] = told(pipeline)
+    assert isinstance(evaluation, dg.AssetCheckEvaluation)
+    assert evaluation.passed
+    lisbon.rollback(decision=BY_HAND, actor="ann")
+    observed, evaluation = told(pipeline)
+    assert isinstance(observed, dg.AssetObservation)
+    assert (observed.partition, observed.metadata["champion"].value) == ("lisbon", versions["lisbon"][0])
+    assert isinstance(evaluation, dg.AssetCheckEvaluation)
+    assert (evaluation.description or "").startswith(
+        f"lisbon: The registry says {versions['lisbon'][0]}, by a rollback"
+    )
+    assert "new-york" not in (evaluation.description or "")
+    assert latest_champion(pipeline.instance, pipeline.registry) == versions["new-york"][1]
+    assert "lisbon: The registry says" in skipped(pipeline)
+
+
+def test_a_run_from_before_there_were_partitions_counts_for_the_market_whose_version_it_left(
+    pipeline: Pipeline,
+) -> None:
+    version = publish(pipeline.registry, 0)
+    pipeline.registry.promote(version, PROMOTE, run_id=None, actor="promote_best_model")
+    pipeline.instance.report_runless_asset_event(dg.AssetMaterialization(CHAMPION, metadata={"champion": version}))
+    [evaluation] = told(pipeline)
+    assert isinstance(evaluation, dg.AssetCheckEvaluation)
+    assert evaluation.passed
+    assert latest_champion(pipeline.instance, pipeline.registry) == version
 
 
 def test_a_run_that_is_still_promoting_is_left_to_tell_it_itself(pipeline: Pipeline, two: tuple[str, str]) -> None:
