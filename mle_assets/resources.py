@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Meta
 
 from mle_assets.artefacts import Artefacts, Tables
+from mle_assets.failures import Refused
 from mle_assets.listings import synthetic
 from mle_assets.listings.snapshot import DefaultSnapshot
 from mle_assets.partitions import MARKET_TAG
@@ -78,7 +79,10 @@ def market_of_the_run(markets: Mapping[str, Market]) -> dg.ResourceDefinition:
 
     @dg.resource(description="The market that the run is of, as its file says.")
     def market(context: dg.InitResourceContext) -> Market:
-        return markets[context.run.tags[MARKET_TAG]]  # pyright: ignore[reportOptionalMemberAccess]
+        name = context.run.tags.get(MARKET_TAG) if context.run else None
+        if name not in markets:
+            raise Refused(f"There is no market {name}: a run is of one of {', '.join(markets)}.")
+        return markets[name]
 
     return market
 
