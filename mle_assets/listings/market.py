@@ -142,9 +142,10 @@ def _about_limits(prices: pd.Series, limits: Sequence[float]) -> list[str]:
     told = ", ".join(
         f"{name} {count:,} ({count / len(prices):.0%})" for name, count in zip(CATEGORIES, counts, strict=True)
     )
+    shares = ", ".join(f"{share:.0%}" for share in SHARES)
     lines = [
-        "# A night up to and including each is Low, Mid and High; above is Lux. Near New York's shares (40%, 34%, 21%,",
-        f"# 5%): {told}.",
+        "# A night up to and including each is Low, Mid and High; above is Lux. Near New York's shares",
+        f"# ({shares}): {told}.",
     ]
     scarce = [str(name) for name, count in zip(CATEGORIES, counts, strict=True) if count < LEAST_OF_A_CATEGORY]
     if scarce:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import dagster as dg
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike, NDArray
 
 from mle_assets.failures import refusing
 from mle_assets.listings.cleaning import listings, share_of
@@ -110,15 +111,15 @@ def positions_fit_their_neighbourhoods(listings: pd.DataFrame, _: pd.DataFrame, 
     middles = listings.groupby("neighbourhood")[["latitude", "longitude"]].median()
     # So much shorter than a degree of latitude is one of longitude here.
     narrower = np.cos(np.radians(listings["latitude"].median()))
-    distances = np.array(
-        [
-            np.hypot(listings["latitude"] - north, narrower * (listings["longitude"] - west))
-            for north, west in middles.itertuples(index=False)
-        ]
-    )
-    rows = len(listings)
-    own = distances[middles.index.get_indexer(pd.Index(listings["neighbourhood"])), np.arange(rows)]
-    share = float((distances < own).sum() / max(1, rows * (len(middles) - 1)))
+
+    def distances(north: ArrayLike, west: ArrayLike) -> NDArray[np.float64]:
+        return np.hypot(listings["latitude"] - north, narrower * (listings["longitude"] - west)).to_numpy()
+
+    rows, of_own = len(listings), middles.loc[listings["neighbourhood"]]
+    own = distances(of_own["latitude"].to_numpy(), of_own["longitude"].to_numpy())
+    # One neighbourhood after the other: a city of 200 has distances by the ten million.
+    nearer = sum(int((distances(north, west) < own).sum()) for north, west in middles.itertuples(index=False))
+    share = nearer / max(1, rows * (len(middles) - 1))
     return Finding(
         holds=rows < _ENOUGH or share <= MOST_NEARER_MIDDLES,
         figures={

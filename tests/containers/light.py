@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from model_registry.store import Registry
+from model_registry.registries import Registries
 from tests.containers.stack import Stack, new_stack, say, told
 from tests.making import PROMOTE, publish
 
@@ -89,7 +89,7 @@ def light_stack(folder: Path) -> Iterator[Light]:
     try:
         start = time.monotonic()
         stack.compose("build", "api", "gateway", GIT_COMMIT=told("git", "rev-parse", "HEAD").stdout.strip())
-        registry = Registry(folder / "registry")
+        registry = Registries(folder / "registry").of("new-york")
         stack.versions = publish(registry, 1), publish(registry, 2)
         registry.promote(stack.versions[0], PROMOTE, run_id="run-1", actor="a test")
         stack.fill(folder / "registry")

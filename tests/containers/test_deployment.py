@@ -342,6 +342,8 @@ def test_a_backup_brings_everything_back(stack: Stack, tmp_path: Path) -> None:
 
 def test_an_upgrade_keeps_champion_and_history(stack: Stack, tmp_path: Path) -> None:
     kept = Kept(stack)
+    # As a version of before there were several markets left it: everything in the registry folder itself.
+    stack.inside("code", "sh", "-c", "cd var/registry && mv new-york/* . && rm new-york/.lock && rmdir new-york")
     checkout, old = tmp_path / "checkout", stack.revision("code")
     told("git", "clone", "--quiet", str(ROOT), str(checkout))
     page = checkout / "mle_assets" / "evaluation" / "report.html"
@@ -360,8 +362,10 @@ def test_an_upgrade_keeps_champion_and_history(stack: Stack, tmp_path: Path) -> 
         stack.inside("daemon", "dagster", "instance", "migrate")
         stack.train()
         kept.check()
+        # The first run that wrote to the registry has given it its market's folder.
+        assert stack.inside("code", "ls", "-A", "var/registry").stdout.split() == [".lock", "new-york"]
         # The new code made the new reports.
-        stack.inside("code", "sh", "-c", "grep --quiet Upgraded /app/var/assets/evaluations/*/report.html")
+        stack.inside("code", "sh", "-c", "grep --quiet Upgraded /app/var/assets/new-york/evaluations/*/report.html")
     finally:
         stack.folder = before
         shutil.rmtree(checkout)
