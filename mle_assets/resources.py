@@ -80,7 +80,7 @@ def market_of_the_run(markets: Mapping[str, Market]) -> dg.ResourceDefinition:
     @dg.resource(description="The market that the run is of, as its file says.")
     def market(context: dg.InitResourceContext) -> Market:
         name = context.run.tags.get(MARKET_TAG) if context.run else None
-        if name not in markets:
+        if name is None or name not in markets:
             raise Refused(f"There is no market {name}: a run is of one of {', '.join(markets)}.")
         return markets[name]
 

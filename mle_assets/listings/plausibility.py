@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import dagster as dg
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from mle_assets.failures import refusing
 from mle_assets.listings.cleaning import listings, share_of
@@ -64,6 +64,9 @@ _LONG_ID = 2**56
 _ENOUGH = 100
 """Fewer listings than this are too few to tell chance from damage; the claims that need it then hold."""
 
+Degrees = float | NDArray[np.float64]
+"""The same for all listings, or of each."""
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -112,7 +115,7 @@ def positions_fit_their_neighbourhoods(listings: pd.DataFrame, _: pd.DataFrame, 
     # So much shorter than a degree of latitude is one of longitude here.
     narrower = np.cos(np.radians(listings["latitude"].median()))
 
-    def distances(north: ArrayLike, west: ArrayLike) -> NDArray[np.float64]:
+    def distances(north: Degrees, west: Degrees) -> NDArray[np.float64]:
         return np.hypot(listings["latitude"] - north, narrower * (listings["longitude"] - west)).to_numpy()
 
     rows, of_own = len(listings), middles.loc[listings["neighbourhood"]]
