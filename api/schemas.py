@@ -6,8 +6,16 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from model_registry.listing import PriceCategory
+from model_registry.listing import Listing, PriceCategory
 from model_registry.market import Market
+
+
+class ListingOfAMarket(Listing, frozen=True, forbid_unknown_fields=True, kw_only=True, gc=False):
+    """A listing of the market in the address: as Listing is, with one of that market's neighbourhoods."""
+
+    neighbourhood: Annotated[
+        str, Meta(min_length=1, description="The neighbourhood it is in: one of its market's, which /markets lists.")
+    ]
 
 
 # As many as listings, and like them without cycles to search for (gc=False).
@@ -105,8 +113,12 @@ class ServedMarket(msgspec.Struct, frozen=True):
     currency: Annotated[str, Meta(description="That of its prices (ISO 4217).")]
     neighbourhoods: Annotated[tuple[str, ...], Meta(description="Those that a listing of it may be in.")]
     category_limits: Annotated[
-        tuple[float, float, float],
-        Meta(description="A night up to and including each is Low, Mid and High, above the last it is Lux."),
+        tuple[float, ...],
+        Meta(
+            min_length=3,
+            max_length=3,
+            description="A night up to and including each is Low, Mid and High, above the last it is Lux.",
+        ),
     ]
     lowest_price: Annotated[float, Meta(description="Listings at or below it were not learned from.")]
     box: Annotated[Area | None, Meta(description="Where nearly all of its listings lie, if that is known.")]

@@ -70,5 +70,5 @@ def test_what_nobody_foresaw_is_answered_alike(
     ours, its = (told(client, "POST", "/classify", {"X-API-Key": "k"}) for client in clients)
     assert ours == its
     assert ours[0] == 500
-    counted = 'api_requests_total{method="POST",route="/classify",status="500"} 1.0'
+    counted = 'api_requests_total{market="new-york",method="POST",route="/classify",status="500"} 1.0'
     assert all(counted in client.get("/metrics", headers={"X-API-Key": "k"}).text for client in clients)

@@ -90,7 +90,15 @@ def test_a_page_of_another_origin_may_read_the_headers_of_ours(folder: Path) -> 
     with TestClient(create_app(settings)) as client:
         answer = client.post("/classify", json=EXAMPLE, headers={"Origin": "https://example.org"})
     exposed = {name.strip().lower() for name in answer.headers["Access-Control-Expose-Headers"].split(",")}
-    assert exposed == {"x-model-version", "x-run-id", "x-snapshot", "x-synthetic", "x-request-id", "retry-after"}
+    assert exposed == {
+        "x-market",
+        "x-model-version",
+        "x-run-id",
+        "x-snapshot",
+        "x-synthetic",
+        "x-request-id",
+        "retry-after",
+    }
     assert exposed - {"retry-after"} <= set(answer.headers)
 
 
