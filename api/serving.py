@@ -204,8 +204,10 @@ class Serving:
     async def _next_news(self, seconds: float) -> tuple[Look, News] | None:
         if not self._news.empty():
             return self._news.get_nowait()
+        # Not wait_for: until Python 3.12 it takes news that come with a cancellation for a reason not to be cancelled.
         with suppress(TimeoutError):
-            return await asyncio.wait_for(self._news.get(), max(seconds, 0.001))
+            async with asyncio.timeout(max(seconds, 0.001)):
+                return await self._news.get()
         return None
 
     def _begin(self) -> Look:
@@ -294,7 +296,7 @@ class Serving:
             self._problem, known, self._logged = words, self._logged, logged
         else:
             one.problem, known, one.logged = words, one.logged, logged
-        if logged == known:
+        if logged == known or (one is None and logged == self.default.logged):
             return
         if one is not None and isinstance(error, (ModelRefused, UnknownVersion)):
             self.metrics.refused(one.name)

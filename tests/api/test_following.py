@@ -14,8 +14,10 @@ import pytest
 
 from api.metrics import Metrics
 from api.serving import Serving
-from model_registry.history import Champion, Decision
+from model_registry.history import Decision
 from model_registry.listing import EXAMPLE
+from model_registry.market import DEFAULT_MARKET
+from model_registry.registries import MarketRegistry, Registries
 from model_registry.store import Registry
 from tests.api.server import Server, serving
 from tests.making import PROMOTE, publish
@@ -45,16 +47,24 @@ def server(registry: Registry, tmp_path: Path) -> Iterator[Server]:
         yield running
 
 
-class Troubled(Registry):
-    """A registry that raises what it is told to."""
+class Troubled(Registries):
+    """A registry that raises what it is told to, at whatever is asked of it."""
 
     trouble: BaseException | None = None
 
-    def champion(self) -> Champion | None:
-        """The pointer, or the trouble."""
+    def markets(self) -> list[str]:
+        """The markets, or the trouble."""
+        self._raise()
+        return super().markets()
+
+    def of(self, market: str) -> MarketRegistry:
+        """A market's registry, or the trouble."""
+        self._raise()
+        return super().of(market)
+
+    def _raise(self) -> None:
         if self.trouble is not None:
             raise self.trouble
-        return super().champion()
 
 
 ANYTHING = [
@@ -165,20 +175,22 @@ def test_a_harmed_registry_is_told_of_once_counted_and_followed_again_when_it_is
     assert server.log.read_text().count("The champion cannot be served") == 1
 
 
-class Hanging(Registry):
-    """A registry that does not answer until it is told to; later looks find it well."""
+class Hanging(Registries):
+    """A registry that does not answer about a market until it is told to; later looks find it well."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, market: str = DEFAULT_MARKET) -> None:
         super().__init__(folder)
+        self.market = market
         self.answers = threading.Event()
         self.looks = 0
 
-    def champion(self) -> Champion | None:
-        """The pointer, after a while."""
-        self.looks += 1
-        if self.looks < 3:
-            self.answers.wait()
-        return super().champion()
+    def of(self, market: str) -> MarketRegistry:
+        """A market's registry, after a while."""
+        if market == self.market:
+            self.looks += 1
+            if self.looks < 3:
+                self.answers.wait()
+        return super().of(market)
 
 
 def test_where_a_look_does_not_come_back_it_is_told_of_once_counted_and_another_one_looks(

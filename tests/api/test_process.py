@@ -75,7 +75,7 @@ def test_a_damaged_champion_is_refused_counted_and_logged_once_and_the_old_one_k
     assert health.status_code == 200
     assert "model.onnx is not the file that was published" in health.json()["detail"]
     assert answering(server.client) == first
-    assert "api_model_refusals_total 1.0" in server.client.get("/metrics").text
+    assert 'api_model_refusals_total{market="new-york"} 1.0' in server.client.get("/metrics").text
     assert server.log.read_text().count("The champion cannot be served") == 1
 
 
@@ -351,6 +351,7 @@ def test_each_request_is_one_json_line_without_its_contents(server: Server) -> N
     assert (line["method"], line["path"], line["status"]) == ("POST", "/classify", 200)
     assert line["milliseconds"] > 0
     assert line["model_version"].startswith("tree-")
+    assert line["market"] == "new-york"
     assert {"time", "level", "logger"} <= set(line)
     assert "987654321" not in server.log.read_text()
     assert "API_KEYS is not set" in server.log.read_text()
