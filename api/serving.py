@@ -320,7 +320,10 @@ class Serving:
         folder = self._registries.folder
         if one is not self.default:
             return f"No model of {one.name} has been promoted in {folder} yet: run the pipeline for it."
-        others = (
-            f" Served are {self.served_in_words()}: MARKET chooses the one to speak for." if self.champions() else ""
+        words = f"No model has been promoted in {folder} yet: run the pipeline."
+        if not self.champions():
+            return words
+        return (
+            f"{words} Served: {self.served_in_words()}; MARKET chooses which market the service speaks for where none "
+            "is named."
         )
-        return f"No model has been promoted in {folder} yet: run the pipeline.{others}"
