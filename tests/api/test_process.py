@@ -378,8 +378,20 @@ def test_each_request_is_one_json_line_without_its_contents(server: Server) -> N
     assert "API_KEYS is not set" in server.log.read_text()
 
 
-def test_a_wrong_setting_stops_the_start_in_a_sentence() -> None:
-    environment = {**os.environ, "LOG_LEVEL": "loud"}
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("LOG_LEVEL", "loud", "Invalid enum value 'loud'"),
+        (
+            "MARKET",
+            "New York",
+            "a market's name is small letters and digits with single hyphens between, as in new-york; see `models "
+            "markets`",
+        ),
+    ],
+)
+def test_a_wrong_setting_stops_the_start_in_a_sentence(name: str, value: str, words: str) -> None:
+    environment = {**os.environ, name: value}
     told = subprocess.run([sys.executable, "-m", "api"], env=environment, capture_output=True, text=True, check=False)
     assert told.returncode == 1
-    assert told.stderr == "LOG_LEVEL='loud' cannot be used: Invalid enum value 'loud'\n"
+    assert told.stderr == f"{name}={value!r} cannot be used: {words}\n"
