@@ -75,6 +75,7 @@ class Serving:
         self._followed: dict[str, Followed] = {}
         self.default = self._follow(market)
         """The market that the routes without one speak for."""
+        self._spoken_for = market
         self._problem: str | None = None
         self._logged: tuple[type, str] | None = None
         self._hangs: dict[str | None, Hang] = {}
@@ -235,7 +236,8 @@ class Serving:
 
     def _take_part(self, news: SpeaksFor | Listed) -> None:
         if isinstance(news, SpeaksFor):
-            self.default = self._follow(news.market)
+            self._spoken_for = news.market
+            self._choose_default()
             return
         self.listed = True
         self._hangs.pop(None, None)
@@ -244,6 +246,12 @@ class Serving:
         for one in self.markets():
             if one.name not in news.markets and one.champion is None and one is not self.default:
                 del self._followed[one.name]
+
+    def _choose_default(self) -> None:
+        # Who is answered for at present is given up for no market that cannot be.
+        one = self._follow(self._spoken_for)
+        if one.champion is not None or self.default.champion is None:
+            self.default = one
 
     def _take(self, number: int, outcome: Outcome) -> None:
         one = self._follow(outcome.market)
@@ -259,6 +267,7 @@ class Serving:
             one.champion, self._loaded = outcome.champion, True
             self.metrics.loaded(outcome.champion.market.name, outcome.champion.model)
             logger.info("Serving %s of %s", outcome.champion.version, one.name)
+            self._choose_default()
         if one is self.default:
             self._default_known.set()
 

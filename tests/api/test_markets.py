@@ -30,7 +30,7 @@ Client = TestClient[Litestar]
 JSON = {"Content-Type": "application/json"}
 
 
-def promoted(registries: Registries, seed: int, market: Market, **changes: object) -> str:
+def promoted(registries: Registries, seed: int, market: Market, **changes: Any) -> str:
     registry = registries.of(market.name)
     version = publish(registry, seed, market=market, **changes)
     registry.promote(version, PROMOTE, run_id="run-1", actor="test")
@@ -383,6 +383,17 @@ def test_a_registry_of_the_old_layout_is_spoken_for_also_after_it_was_taken_over
         until(lambda: client.get("/model").headers["X-Model-Version"] == version, seconds=2.5)
         promoted(Registries(tmp_path), 2, NEW_YORK)
         until(lambda: client.get("/model").headers["X-Market"] == "new-york", seconds=2.5)
+
+
+def test_a_registry_of_the_old_layout_that_can_be_read_no_more_keeps_answering_for_its_market(tmp_path: Path) -> None:
+    old = Registry(tmp_path)
+    old.promote(publish(old, 0, market=LISBON), PROMOTE, run_id=None, actor="test")
+    with served(tmp_path) as client:
+        (old.path(old.versions()[0]) / "manifest.json").write_bytes(b"{")
+        until(lambda: "detail" in client.get("/readyz").json(), seconds=3)
+        assert client.get("/readyz").json()["status"] == "ready"
+        answer = client.post("/classify", json=example("L'Alfama"))
+        assert (answer.status_code, answer.headers["X-Market"]) == (200, "lisbon")
 
 
 def many(folder: Path, count: int) -> Registries:
