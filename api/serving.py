@@ -299,13 +299,15 @@ class Serving:
         foreseen = isinstance(error, FORESEEN)
         words = str(error) if foreseen else f"The registry cannot be followed: {type(error).__name__}: {error}"
         words = words if len(words) <= MOST_WORDS else words[:MOST_WORDS] + " …"
-        # Once as long as it lasts. The text of what was not foreseen may differ each time.
+        # Once as long as it lasts, whether a market meets it or the folder of all or both. The text of what was not
+        # foreseen may differ each time.
         logged = type(error), words if foreseen and not isinstance(error, RegistryHangs) else ""
+        known = {self._logged, self.default.logged if one is None else one.logged}
         if one is None:
-            self._problem, known, self._logged = words, self._logged, logged
+            self._problem, self._logged = words, logged
         else:
-            one.problem, known, one.logged = words, one.logged, logged
-        if logged == known or (one is None and logged == self.default.logged):
+            one.problem, one.logged = words, logged
+        if logged in known:
             return
         if one is not None and isinstance(error, (ModelRefused, UnknownVersion)):
             self.metrics.refused(one.name)
