@@ -10,17 +10,18 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
+import msgspec
 import pytest
 
 from api.metrics import Metrics
 from api.serving import Serving
 from model_registry.history import Decision
 from model_registry.listing import EXAMPLE
-from model_registry.market import DEFAULT_MARKET
+from model_registry.market import DEFAULT_MARKET, NEW_YORK
 from model_registry.registries import MarketRegistry, Registries
 from model_registry.store import Registry
 from tests.api.server import Server, serving
-from tests.making import PROMOTE, publish
+from tests.making import LISBON, PROMOTE, publish
 from tests.waiting import until
 
 
@@ -262,3 +263,31 @@ def test_a_registry_that_hangs_at_start_leaves_the_service_alive_and_followed_wh
         assert version_that_answers(server.client) == version
         server.process.send_signal(signal.SIGTERM)
         assert server.process.wait(timeout=10) == 0
+
+
+@pytest.mark.hostile
+def test_one_market_that_hangs_holds_up_neither_the_others_nor_the_end(
+    registry: MarketRegistry, tmp_path: Path
+) -> None:
+    registries = Registries(registry.folder.parent)
+    lisbon, zagreb = registries.of("lisbon"), registries.of("zagreb")
+    promote(registry, publish(registry, 0))
+    promote(lisbon, publish(lisbon, 1, market=LISBON))
+    with serving(registries.folder, tmp_path / "api.log") as server:
+        until(lambda: server.client.get("/markets/lisbon/model").status_code == 200, seconds=3)
+        hang(lisbon)
+        until(lambda: "detail" in server.client.get("/readyz").json()["markets"]["lisbon"], seconds=10)
+        told = server.client.get("/readyz").json()
+        assert "has not answered for" in told["markets"]["lisbon"]["detail"]
+        assert "detail" not in told
+        assert server.client.get("/markets/lisbon/model").status_code == 200
+        for market, named in ((registry, "new-york"), (zagreb, "zagreb")):
+            version = publish(market, 2, market=msgspec.structs.replace(NEW_YORK, name=named))
+            promote(market, version)
+            address = f"/markets/{named}/model"
+            until(lambda a=address, v=version: server.client.get(a).headers.get("X-Model-Version") == v, seconds=3)
+        assert figure(server.client, "api_registry_following") == 0
+        start = time.monotonic()
+        server.process.send_signal(signal.SIGTERM)
+        assert server.process.wait(timeout=10) == 0
+        assert time.monotonic() < start + 5
