@@ -17,8 +17,8 @@ from api.protocol import protocol_of
 from api.server import Server
 from api.serving import Serving
 from api.settings import Settings
+from model_registry.registries import Registries
 from model_registry.settings import BadSetting, read_settings
-from model_registry.store import Registry
 
 
 def main() -> None:
@@ -33,7 +33,7 @@ def main() -> None:
     # When it has finished what was under way, uvicorn raises the signal again: an end that was asked for is no failure.
     signal.signal(signal.SIGTERM, _end)
     metrics = Metrics()
-    serving = Serving(Registry(Path(settings.model_registry)), metrics)
+    serving = Serving(Registries(Path(settings.model_registry)), metrics, settings.market)
     config = uvicorn.Config(
         create_app(settings, serving),
         http=protocol_of(Connections(settings, metrics)),

@@ -11,7 +11,7 @@ from litestar.status_codes import HTTP_200_OK
 
 from api import pages, routes
 from api.access import KEY_HEADER, key_guard
-from api.asgi import ASGIRoute, found_once
+from api.asgi import ASGIRoute, found_once, give_parameters
 from api.errors import answer_http_exception, answer_invalid, answer_unexpected
 from api.journal import Journal
 from api.logs import AccessLog
@@ -22,21 +22,28 @@ from api.routes import Service
 from api.serving import Serving
 from api.settings import Settings
 from api.validation import Invalid
-from model_registry.store import Registry
+from model_registry.registries import Registries
 
 
 def create_app(settings: Settings, serving: Serving | None = None) -> Litestar:
-    """The API over what is served, by default the registry that the settings name; the champion is followed."""
-    serving = serving or Serving(Registry(Path(settings.model_registry)), Metrics())
+    """The API over what is served, by default the registry that the settings name; its champions are followed."""
+    serving = serving or Serving(Registries(Path(settings.model_registry)), Metrics(), settings.market)
     metrics = serving.metrics
     service = Service(serving, settings)
     journal = Journal(metrics, AccessLog() if settings.access_log else None)
     guards = key_guard(settings.keys())
     app = Litestar(
         route_handlers=[
-            ASGIRoute("/classify", guards=guards, copy_scope=False, service=service)(routes.classify),
+            ASGIRoute(
+                ["/classify", "/markets/{market:str}/classify"], guards=guards, copy_scope=False, service=service
+            )(routes.classify),
             post("/classify/batch", status_code=HTTP_200_OK, guards=guards)(routes.classify_batch),
             get("/model", guards=guards)(routes.model),
+            get("/markets", guards=guards)(routes.markets),
+            post("/markets/{market:str}/classify/batch", status_code=HTTP_200_OK, guards=guards)(
+                routes.classify_batch_of
+            ),
+            get("/markets/{market:str}/model", guards=guards)(routes.model_of),
             get("/livez")(routes.livez),
             get(["/readyz", "/healthz"])(routes.readyz),
             get("/metrics", guards=guards)(routes.metrics),
@@ -58,9 +65,11 @@ def create_app(settings: Settings, serving: Serving | None = None) -> Litestar:
         logging_config=None,
         openapi_config=None,
     )
+    give_parameters(app, "markets", "{}", "classify")
     app.asgi_handler = observed(
-        found_once(app, "/classify", "POST"),
+        found_once(app, service.is_frequent, "POST"),
         routes=frozenset(route.path_format for route in app.routes),
+        market_of=service.market_of,
         metrics=metrics,
         journal=journal,
     )

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import msgspec
 
+from api.champion import Champion
 from api.schemas import Answer, BadListing
-from api.serving import Champion
 from api.validation import Invalid
 from model_registry.listing import Listing, PriceCategory
 

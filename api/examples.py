@@ -16,6 +16,7 @@ from model_registry.settings import DEFAULT_REGISTRY
 
 NOT_PROMOTED = f"No model has been promoted in {DEFAULT_REGISTRY} yet: run the pipeline."
 
+UNKNOWN_MARKET = "atlantis"
 _NO_BOOL = WrongField("expected bool, got str", "probabilities")
 
 Examples = dict[int, dict[str, Any]]
@@ -33,6 +34,11 @@ def refusals(settings: Settings) -> Examples:
         500: {"fault": FAILED},
         503: {"no model": Problem(503, NOT_PROMOTED), "too many": TOO_MANY},
     }
+
+
+def unknown_market(market: Market) -> Problem:
+    """What is answered about a market that is not there, where one is served."""
+    return Problem(404, f"No market is called {UNKNOWN_MARKET!r} here; served: {market.name}.")
 
 
 def wrong_listing(market: Market) -> dict[str, Any]:

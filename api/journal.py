@@ -35,6 +35,8 @@ class Answered(msgspec.Struct, gc=False):
     client: tuple[str, int] | None
     version: bytes | None
     """That of the model that answered."""
+    market: str
+    """The market that was asked about: one that is served, or the default; empty for a route that has none."""
 
 
 class Journal:
@@ -71,7 +73,7 @@ class Journal:
     def _settle(self) -> None:
         answers, self._answers = self._answers, []
         for one in answers:
-            self._metrics.answered(one.method, one.route, one.status, one.seconds)
+            self._metrics.answered(one.method, one.route, one.status, one.seconds, one.market)
         if self._access:
             self._access.write([_line(one) for one in answers if one.route not in HEALTH or one.status != HTTP_200_OK])
 
@@ -90,4 +92,5 @@ def _line(answered: Answered) -> AccessLine:
         trace[1],
         client[0][:LONGEST] if client else None,
         version.decode() if version else None,
+        answered.market,
     )

@@ -46,6 +46,7 @@ class AccessLine(msgspec.Struct):
     span_id: str | None
     client: str | None
     model_version: str | None
+    market: str
     level: str = "info"
     logger: str = "api.access"
 

@@ -13,7 +13,7 @@ from prometheus_client import (
 )
 
 from api.loop_metrics import LoopCounter, LoopHistogram
-from model_registry.manifest import Manifest
+from api.schemas import Model
 
 _BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 
@@ -31,11 +31,15 @@ class Metrics:
         ProcessCollector(registry=to)
         PlatformCollector(registry=to)
         GCCollector(registry=to)
-        self._requests = LoopCounter("api_requests", "Requests answered.", ("method", "route", "status"), registry=to)
+        self._requests = LoopCounter(
+            "api_requests", "Requests answered.", ("method", "route", "status", "market"), registry=to
+        )
         self._seconds = LoopHistogram(
             "api_request_seconds", "Time from a request to its answer.", ("route",), buckets=_BUCKETS, registry=to
         )
-        self._predictions = LoopCounter("api_predictions", "Listings answered.", ("category", "version"), registry=to)
+        self._predictions = LoopCounter(
+            "api_predictions", "Listings answered.", ("market", "category", "version"), registry=to
+        )
         self._together = LoopHistogram(
             "api_answered_together",
             "Single listings answered by one call of the model.",
@@ -43,18 +47,23 @@ class Metrics:
             buckets=(1, 2, 4, 8, 16, 32, 64, 128),
             registry=to,
         )
-        self._model = Gauge("api_model_info", "The model that answers.", ["version", "run_id", "snapshot"], registry=to)
-        self._loads = Counter("api_model_loads", "Models loaded, verified and put to work.", registry=to)
-        self._refusals = Counter("api_model_refusals", "Champions that were refused; the old one stays.", registry=to)
+        self._model = Gauge(
+            "api_model_info", "The model that answers.", ["market", "version", "run_id", "snapshot"], registry=to
+        )
+        self._models: dict[str, tuple[str, ...]] = {}
+        self._loads = Counter("api_model_loads", "Models loaded, verified and put to work.", ["market"], registry=to)
+        self._refusals = Counter(
+            "api_model_refusals", "Champions that were refused; the old one stays.", ["market"], registry=to
+        )
         self._failures = Counter("api_registry_failures", "Looks at the registry that failed.", registry=to)
         self._turned_away = Counter("api_turned_away", "Requests answered with 503 for want of room.", registry=to)
         self._ended = Counter(
             "api_connections_ended", "Connections ended before their peer ended them.", ["reason"], registry=to
         )
         self.ready = Gauge("api_ready", "1 where /readyz says so, else 0.", registry=to)
-        self.following = Gauge("api_registry_following", "1 where the last look at the registry was good.", registry=to)
+        self.following = Gauge("api_registry_following", "1 where the last look at all markets was good.", registry=to)
         self.look_age = Gauge(
-            "api_registry_look_age_seconds", "Time since the last good look at the registry.", registry=to
+            "api_registry_look_age_seconds", "Time since the last good look at all markets.", registry=to
         )
         self.under_way = Gauge("api_requests_under_way", "Requests not yet answered.", registry=to)
         self.being_answered = Gauge(
@@ -67,28 +76,35 @@ class Metrics:
             "api_held_bytes", "Bytes of bodies not yet answered and of answers not yet read.", registry=to
         )
 
-    def answered(self, method: str, route: str, status: int, seconds: float) -> None:
-        """Count a request; `route` is one of the service's own, so that no client makes up a label."""
-        self._requests.inc((method, route, _STATUS[status]))
+    def answered(self, method: str, route: str, status: int, seconds: float, market: str = "") -> None:
+        """Count a request; route and market are among the service's own, so that no client makes up a label."""
+        self._requests.inc((method, route, _STATUS[status], market))
         self._seconds.observe((route,), seconds)
 
-    def predicted(self, category: str, version: str, listings: int = 1) -> None:
+    def predicted(self, market: str, category: str, version: str, listings: int = 1) -> None:
         """Count the listings that were given a category."""
-        self._predictions.inc((category, version), listings)
+        self._predictions.inc((market, category, version), listings)
 
     def answered_together(self, listings: int) -> None:
         """Count a call of the model that answered so many single listings."""
         self._together.observe((), listings)
 
-    def loaded(self, manifest: Manifest) -> None:
-        """Say which model answers from now on."""
-        self._loads.inc()
-        self._model.clear()
-        self._model.labels(manifest.version, manifest.run.run_id, manifest.snapshot.sha256).set(1)
+    def follows(self, market: str) -> None:
+        """Show a market's figures, which are 0 as yet: what was never there does not increase to an alert rule."""
+        self._loads.labels(market)
+        self._refusals.labels(market)
 
-    def refused(self) -> None:
+    def loaded(self, market: str, model: Model) -> None:
+        """Say which model answers for a market from now on."""
+        self._loads.labels(market).inc()
+        if market in self._models:
+            self._model.remove(*self._models[market])
+        self._models[market] = (market, model.version, model.run_id, model.snapshot)
+        self._model.labels(*self._models[market]).set(1)
+
+    def refused(self, market: str) -> None:
         """Count a champion that cannot be served."""
-        self._refusals.inc()
+        self._refusals.labels(market).inc()
 
     def look_failed(self) -> None:
         """Count a look at the registry that failed."""

@@ -7,9 +7,9 @@ many listings they are fetched once. Nothing waits for more: what is there at th
 import asyncio
 from collections.abc import Sequence
 
+from api.champion import Champion
 from api.metrics import Metrics
 from api.schemas import Answer
-from api.serving import Champion
 from model_registry.listing import Listing
 
 Asked = tuple[Listing, bool, asyncio.Future[Answer]]
@@ -38,7 +38,7 @@ class Microbatch:
         return future
 
     def _end_turn(self) -> None:
-        # More than one champion only where one was promoted in the midst of the turn.
+        # One call for each market, and for each champion where one was promoted in the midst of the turn.
         turn, self._turn = self._turn, {}
         for champion, asked in turn.items():
             self._answer(champion, [one for one in asked if not one[2].done()])

@@ -3,6 +3,7 @@
 import os
 import re
 import time
+from collections.abc import Callable
 
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -25,9 +26,20 @@ _MOMENTARY = (b"application/json", b"text/plain")
 _NO_STORE = (b"cache-control", b"no-store")
 
 
-def observed(app: ASGIApp, *, routes: frozenset[str], metrics: Metrics, journal: Journal) -> ASGIApp:
-    """The app with every answer counted, logged and named."""
+def observed(
+    app: ASGIApp,
+    *,
+    routes: frozenset[str],
+    market_of: Callable[[str, str], str],
+    metrics: Metrics,
+    journal: Journal,
+) -> ASGIApp:
+    """The app with every answer counted, logged and named.
+
+    `market_of` is the market that was asked about, by route and path; it makes up none, however long the path is.
+    """
     under_way, ids = 0, list[bytes]()
+    templates = [tuple(route.split("/")[1:]) for route in sorted(routes) if "{" in route]
     metrics.under_way.set_function(lambda: under_way)
 
     async def handle(scope: Scope, receive: Receive, send: Send) -> None:
@@ -72,7 +84,7 @@ def observed(app: ASGIApp, *, routes: frozenset[str], metrics: Metrics, journal:
             under_way -= 1
             route = scope.get("path_template")  # unless the router found the method wrong
             if route not in routes:
-                route = _route(path, routes)
+                route = _route(path, routes, templates)
             trace = None
             if b"traceparent" in given:
                 trace = _trace(given[b"traceparent"], scope)
@@ -87,10 +99,16 @@ def observed(app: ASGIApp, *, routes: frozenset[str], metrics: Metrics, journal:
                 trace,
                 scope.get("client"),
                 version,
+                market_of(route, path),
             )
             journal.add(answered)
 
     return handle
+
+
+def parts_of(path: str) -> list[str]:
+    """What a path is made of, as the router parts it."""
+    return [part for part in path.split("/") if part]
 
 
 def _new_ids() -> list[bytes]:
@@ -107,8 +125,16 @@ def _trace(given: bytes, scope: Scope) -> tuple[str, str] | None:
     return found["trace"].decode(), found["span"].decode()
 
 
-def _route(path: str, routes: frozenset[str]) -> str:
+def _route(path: str, routes: frozenset[str], templates: list[tuple[str, ...]]) -> str:
     # One of the service's own, so that no client makes up a label. The router takes /livez/ and //livez for /livez,
     # and so does this.
-    route = "/" + "/".join(part for part in path.split("/") if part)
-    return route if route in routes else _OTHER
+    parts = parts_of(path)
+    route = "/" + "/".join(parts)
+    if route in routes and "{" not in route:
+        return route
+    for template in templates:
+        if len(template) == len(parts) and all(
+            wanted.startswith("{") or wanted == part for wanted, part in zip(template, parts, strict=True)
+        ):
+            return "/" + "/".join(template)
+    return _OTHER

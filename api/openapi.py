@@ -7,7 +7,7 @@ import msgspec
 from api import examples
 from api.access import KEY_HEADER
 from api.observing import REQUEST_ID
-from api.schemas import Answer, BadListing, Health, Model, Problem
+from api.schemas import Answer, BadListing, Health, ListingOfAMarket, Model, Problem, ServedMarket
 from api.settings import Settings
 from api.validation import MOST_LISTINGS, PREFIX
 from model_registry.listing import Listing, PriceCategory
@@ -17,15 +17,18 @@ Part = dict[str, Any]
 """A part of the document."""
 
 MODEL_HEADERS = {
+    "X-Market": "The market that it answered for",
     "X-Model-Version": "The version that answered",
     "X-Run-Id": "The pipeline's run that published it",
     "X-Snapshot": "The SHA-256 of the listings it was trained on",
     "X-Synthetic": "Whether those listings were made up: true or false",
 }
+_OF_A_MARKET = "OfAMarket"
 _TEMPLATE = "#/components/schemas/{name}"
 _ERRORS = {
     400: "The body or a parameter is refused; the text names every wrong field",
     401: "No key, or a wrong one",
+    404: "No such market is served; the text names those that are",
     408: "The body did not arrive in time",
     413: "The body is too large",
     415: "The body does not say that it is plain JSON",
@@ -35,6 +38,7 @@ _ERRORS = {
 _TAGS = {
     "listings": "What will they cost?",
     "model": "What answers, and where does it come from?",
+    "markets": "The same for each city that the registry has models of.",
     "health": "Is the service alive, and can it answer?",
     "operation": "What it does, in figures.",
 }
@@ -42,7 +46,7 @@ _POSTING, _READING = (400, 408, 413, 415, 500, 503), (500, 503)
 
 
 def document(settings: Settings, market: Market, category: PriceCategory) -> Part:
-    """The document for some settings and the market that is served.
+    """The document for some settings and the default market.
 
     `category` is what the market's example listing is answered with.
     """
@@ -57,6 +61,11 @@ def document(settings: Settings, market: Market, category: PriceCategory) -> Par
     posting = _refusals(_POSTING, told, secured=secured)
     reading = _refusals(_READING, {**told, 503: {"no model": told[503]["no model"]}}, secured=secured)
     figures = _refusals((500,), told, secured=secured)
+    unknown = _exemplified(_ERRORS[404], _ref(Problem), {"no such market": examples.unknown_market(market)})
+    which = _market(market)
+    answer_of_a_market = {"$ref": _TEMPLATE.format(name=f"Answer{_OF_A_MARKET}")}
+    answers_of_a_market = {"type": "array", "items": {"anyOf": [answer_of_a_market, _ref(BadListing)]}}
+    of_a_market = {"type": "array", "items": _ref(ListingOfAMarket), "minItems": 1, "maxItems": MOST_LISTINGS}
     paths: dict[str, dict[str, Part]] = {
         "/classify": {
             "post": {
@@ -95,6 +104,56 @@ def document(settings: Settings, market: Market, category: PriceCategory) -> Par
                 "responses": {"200": _answered(_ref(Model)), **reading},
             }
         },
+        "/markets": {
+            "get": {
+                "tags": ["markets"],
+                "operationId": "markets",
+                "summary": "The markets that are served",
+                "responses": {
+                    "200": _plain({"type": "array", "items": _ref(ServedMarket)}),
+                    **_refusals((500,), told, secured=secured),
+                },
+            }
+        },
+        "/markets/{market}/classify": {
+            "post": {
+                "tags": ["markets"],
+                "operationId": "classifyInMarket",
+                "summary": "The price category of a listing of a market",
+                "description": "As /classify does for the default market.",
+                "parameters": [which, probabilities],
+                "requestBody": _body("The listing", _ref(ListingOfAMarket), example),
+                "responses": {
+                    "200": _answered(answer_of_a_market, answer),
+                    **_with(posting, "400", "wrong fields", examples.refused_listing(market)),
+                    "404": unknown,
+                },
+            }
+        },
+        "/markets/{market}/classify/batch": {
+            "post": {
+                "tags": ["markets"],
+                "operationId": "classifyBatchInMarket",
+                "summary": f"The price categories of up to {MOST_LISTINGS:,} listings of a market",
+                "description": "As /classify/batch does for the default market.",
+                "parameters": [which, probabilities, partial],
+                "requestBody": _body("The listings", of_a_market, [example]),
+                "responses": {
+                    "200": _answered(answers_of_a_market, [answer]),
+                    **_with(posting, "400", "wrong fields", examples.refused_batch(market)),
+                    "404": unknown,
+                },
+            }
+        },
+        "/markets/{market}/model": {
+            "get": {
+                "tags": ["markets"],
+                "operationId": "modelOfMarket",
+                "summary": "What is known of the model that answers for a market",
+                "parameters": [which],
+                "responses": {"200": _answered(_ref(Model)), **reading, "404": unknown},
+            }
+        },
         "/livez": {"get": _health("livez", "Is the process alive?", told)},
         "/readyz": {"get": _health("readyz", "Can it classify?", told, ready=True)},
         "/healthz": {"get": _health("healthz", "Can it classify?", told, ready=True)},
@@ -131,7 +190,7 @@ def document(settings: Settings, market: Market, category: PriceCategory) -> Par
 
 
 def _schemas(market: Market) -> dict[str, Part]:
-    kinds = [market.listing, Answer, BadListing, Health, Model, Problem]
+    kinds = [market.listing, ListingOfAMarket, Answer, BadListing, Health, Model, Problem, ServedMarket]
     _, components = msgspec.json.schema_components(kinds, ref_template=_TEMPLATE)
     # With a name of its own, as other enums have: generators of clients make a type of it.
     neighbourhood = components["Listing"]["properties"]["neighbourhood"]
@@ -141,10 +200,21 @@ def _schemas(market: Market) -> dict[str, Part]:
         "enum": neighbourhood.pop("enum"),
     }
     neighbourhood["$ref"] = _TEMPLATE.format(name="Neighbourhood")
+    # The limits that the default market's have in their descriptions are not those of others.
+    _copy_of_a_market(components, "Probabilities")
+    _copy_of_a_market(components, "Answer")
     for name, what in _prices(market).items():
         components["Probabilities"]["properties"][name]["description"] = f"That a night costs {what}."
     # To msgspec an enum's texts say all; generators of clients want its type as well.
     return {name: {"type": "string", **schema} if "enum" in schema else schema for name, schema in components.items()}
+
+
+def _copy_of_a_market(components: dict[str, Part], name: str) -> None:
+    # What any market's answers say, under a name of its own.
+    content = msgspec.json.encode(components[name])
+    for copied in ("Probabilities", "Answer"):
+        content = content.replace(f'schemas/{copied}"'.encode(), f'schemas/{copied}{_OF_A_MARKET}"'.encode())
+    components[name + _OF_A_MARKET] = {**msgspec.json.decode(content), "title": name + _OF_A_MARKET}
 
 
 def _prices(market: Market) -> dict[str, str]:
@@ -176,6 +246,17 @@ def _flag(name: str, text: str) -> Part:
     return {"name": name, "in": "query", "description": text, "schema": {"type": "boolean", "default": False}}
 
 
+def _market(market: Market) -> Part:
+    return {
+        "name": "market",
+        "in": "path",
+        "required": True,
+        "description": "The name of one of the markets that /markets lists.",
+        "schema": {"type": "string", "minLength": 1},
+        "example": market.name,
+    }
+
+
 def _body(text: str, schema: Part, example: object) -> Part:
     return {
         "description": text,
@@ -191,6 +272,10 @@ def _answered(schema: Part, example: object = None) -> Part:
         "content": {"application/json": content},
         "headers": {name: _header(text) for name, text in MODEL_HEADERS.items()},
     }
+
+
+def _plain(schema: Part) -> Part:
+    return {"description": "Answered", "content": {"application/json": {"schema": schema}}}
 
 
 def _text(description: str) -> Part:

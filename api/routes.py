@@ -12,26 +12,35 @@ from litestar import MediaType, Request, Response
 from litestar.datastructures import State
 from litestar.di import NamedDependency
 from litestar.exceptions import HTTPException
-from litestar.params import FromQuery
-from litestar.status_codes import HTTP_503_SERVICE_UNAVAILABLE
+from litestar.params import FromPath, FromQuery
+from litestar.status_codes import HTTP_404_NOT_FOUND, HTTP_503_SERVICE_UNAVAILABLE
 from litestar.types import HTTPScope, Receive, Send
 
 from api.asgi import answer_other_method, flag, send_json
 from api.batches import INLINE_BYTES, answer_batch, executor
 from api.bodies import json_body
+from api.champion import Champion
 from api.concurrency import ConcurrencyLimit
+from api.faults import cut
+from api.looking import Followed
 from api.microbatch import Microbatch
-from api.schemas import Health, Model
-from api.serving import Champion, Serving
+from api.observing import parts_of
+from api.schemas import Health, MarketHealth, Model, ServedMarket
+from api.serving import Serving
 from api.settings import Settings
 
 ApiRequest = Request[None, None, State]
+
+DEFAULT_ROUTES = frozenset({"/classify", "/classify/batch", "/model"})
+"""Those that speak for the default market."""
+MARKET_ROUTE = "/markets/{market}/"
+"""How those begin that speak for the market that they name."""
 
 _encode = msgspec.json.Encoder().encode
 
 
 class Service:
-    """What the handlers share: the champion, the figures, the limits."""
+    """What the handlers share: the champions, the figures, the limits."""
 
     def __init__(self, serving: Serving, settings: Settings) -> None:
         """Answer nothing yet."""
@@ -59,11 +68,38 @@ class Service:
         finally:
             self.executor.shutdown(wait=False, cancel_futures=True)
 
-    def champion(self) -> Champion:
-        """The model that answers; raises 503 in words where there is none."""
-        if self.serving.champion is None:
-            raise HTTPException(detail=self.serving.problem or "", status_code=HTTP_503_SERVICE_UNAVAILABLE)
-        return self.serving.champion
+    def champion(self, market: str | None = None) -> Champion:
+        """The model that answers for a market, by default the default one.
+
+        Raises 404 where there is no such market, and 503 where it has no model, each in words.
+        """
+        one = self.serving.default if market is None else self.serving.market(market)
+        if one is not None and one.champion is not None:
+            return one.champion
+        if one is None and self.serving.listed:
+            detail = f"No market is called {cut(market or '')!r} here; served: {self.serving.served_in_words()}."
+            raise HTTPException(detail=detail, status_code=HTTP_404_NOT_FOUND)
+        detail = self.serving.problem_of(one or Followed(market or ""))
+        raise HTTPException(detail=detail or "", status_code=HTTP_503_SERVICE_UNAVAILABLE)
+
+    def is_frequent(self, path: str) -> bool:
+        """Whether so many requests may have this path that it is worth remembering: one of each market that is served.
+
+        A market that was served once is served to the end, so that all of them are few.
+        """
+        if path == "/classify":
+            return True
+        named = path.removeprefix("/markets/").removesuffix("/classify")
+        return path == f"/markets/{named}/classify" and self.serving.is_served(named)
+
+    def market_of(self, route: str, path: str) -> str:
+        """The market that was asked about, if it is served or the default; empty where none was."""
+        if route in DEFAULT_ROUTES:
+            return self.serving.default.name
+        if not route.startswith(MARKET_ROUTE):
+            return ""
+        named = parts_of(path)[1]
+        return named if self.serving.is_served(named) or named == self.serving.default.name else ""
 
 
 async def classify(scope: HTTPScope, receive: Receive, send: Send) -> None:
@@ -76,11 +112,11 @@ async def classify(scope: HTTPScope, receive: Receive, send: Send) -> None:
         return
     service = Service.of(scope)
     probabilities = flag(scope, "probabilities")
-    champion = service.champion()
+    champion = service.champion(scope["path_params"].get("market"))
     body = await json_body(scope, receive, limit=service.settings.body_limit, seconds=service.settings.body_seconds)
     with service.answering:
         answer = await service.microbatch.answer(champion, champion.reader.listing(body), probabilities=probabilities)
-    service.metrics.predicted(answer.price_category, champion.version)
+    service.metrics.predicted(champion.market.name, answer.price_category, champion.version)
     await send_json(send, _encode(answer), champion.raw_headers)
 
 
@@ -91,7 +127,24 @@ async def classify_batch(
     partial: FromQuery[bool] = False,
 ) -> Response[bytes]:
     """Answer up to 10,000 listings in order, all from one model; `partial` answers the good ones among bad ones."""
-    champion = service.champion()
+    return await _batch(request, service, None, probabilities=probabilities, partial=partial)
+
+
+async def classify_batch_of(
+    request: ApiRequest,
+    service: NamedDependency[Service],
+    market: FromPath[str],
+    probabilities: FromQuery[bool] = False,
+    partial: FromQuery[bool] = False,
+) -> Response[bytes]:
+    """The same for the market that is named."""
+    return await _batch(request, service, market, probabilities=probabilities, partial=partial)
+
+
+async def _batch(
+    request: ApiRequest, service: Service, market: str | None, *, probabilities: bool, partial: bool
+) -> Response[bytes]:
+    champion = service.champion(market)
     settings = service.settings
     body = await json_body(
         request.scope, request.receive, limit=settings.batch_body_limit, seconds=settings.body_seconds
@@ -104,14 +157,31 @@ async def classify_batch(
             with service.answering_large:
                 batch = await asyncio.get_running_loop().run_in_executor(service.executor, work)
     for category, listings in batch.categories.items():
-        service.metrics.predicted(category, champion.version, listings)
+        service.metrics.predicted(champion.market.name, category, champion.version, listings)
     return Response(batch.content, headers=champion.headers, media_type=MediaType.JSON)
 
 
 async def model(service: NamedDependency[Service]) -> Response[Model]:
     """What is known of the model that answers."""
-    champion = service.champion()
+    return _known(service.champion())
+
+
+async def model_of(service: NamedDependency[Service], market: FromPath[str]) -> Response[Model]:
+    """What is known of the model that answers for the market that is named."""
+    return _known(service.champion(market))
+
+
+def _known(champion: Champion) -> Response[Model]:
     return Response(champion.model, headers=champion.headers)
+
+
+async def markets(service: NamedDependency[Service]) -> list[ServedMarket]:
+    """What is served: each market with a champion, by name."""
+    serving = service.serving
+    return [
+        ServedMarket.of(champion.market, champion.model, default=champion is serving.champion)
+        for champion in serving.champions()
+    ]
 
 
 async def livez() -> Health:
@@ -120,12 +190,33 @@ async def livez() -> Health:
 
 
 async def readyz(service: NamedDependency[Service]) -> Response[Health]:
-    """Ready from the first verified champion until SIGTERM; the detail tells of a newer one that was refused."""
+    """Ready from the default market's first verified champion until SIGTERM.
+
+    The detail tells of a newer champion that was refused, and `markets` how the others are.
+    """
     serving = service.serving
+    others = {one.name: _health(serving, one) for one in serving.markets() if one is not serving.default} or None
     if serving.champion is None or serving.ending:
-        return Response(Health("not ready", detail=serving.problem), status_code=HTTP_503_SERVICE_UNAVAILABLE)
+        return Response(
+            Health("not ready", detail=serving.problem, markets=others), status_code=HTTP_503_SERVICE_UNAVAILABLE
+        )
     model = serving.champion.model
-    return Response(Health("ready", model_version=model.version, synthetic=model.synthetic, detail=serving.problem))
+    return Response(
+        Health(
+            "ready",
+            model_version=model.version,
+            synthetic=model.synthetic,
+            detail=serving.problem,
+            markets=others,
+        )
+    )
+
+
+def _health(serving: Serving, one: Followed) -> MarketHealth:
+    problem = serving.problem_of(one)
+    if one.champion is None or serving.ending:
+        return MarketHealth("not ready", detail=problem)
+    return MarketHealth("ready", model_version=one.champion.version, detail=problem)
 
 
 async def metrics(service: NamedDependency[Service]) -> Response[bytes]:

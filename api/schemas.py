@@ -6,7 +6,16 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from model_registry.listing import PriceCategory
+from model_registry.listing import Listing, PriceCategory
+from model_registry.market import Market
+
+
+class ListingOfAMarket(Listing, frozen=True, forbid_unknown_fields=True, kw_only=True, gc=False):
+    """A listing of the market in the address: as Listing is, with one of that market's neighbourhoods."""
+
+    neighbourhood: Annotated[
+        str, Meta(min_length=1, description="The neighbourhood it is in: one of its market's, which /markets lists.")
+    ]
 
 
 # As many as listings, and like them without cycles to search for (gc=False).
@@ -61,6 +70,14 @@ class BadListing(msgspec.Struct, frozen=True):
     error: Annotated[Problem, Meta(description="What is wrong with the listing in this place.")]
 
 
+class MarketHealth(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Whether a market besides the default one can be answered for, and in words what is wrong if something is."""
+
+    status: Annotated[Literal["ready", "not ready"], Meta(description="Ready once a verified model of it is loaded.")]
+    model_version: Annotated[str | None, Meta(description="The version that answers for it.")] = None
+    detail: Annotated[str | None, Meta(description="What is wrong, in words, if something is.")] = None
+
+
 class Health(msgspec.Struct, frozen=True, omit_defaults=True):
     """Whether the service is alive or ready, the model that answers, and in words what is wrong if something is."""
 
@@ -73,6 +90,58 @@ class Health(msgspec.Struct, frozen=True, omit_defaults=True):
         bool, Meta(description="There, and true, where that model was trained on made-up listings.")
     ] = False
     detail: Annotated[str | None, Meta(description="What is wrong, in words, if something is.")] = None
+    markets: Annotated[
+        dict[str, MarketHealth] | None,
+        Meta(description="How the markets besides the default one are, by name; there only where there are any."),
+    ] = None
+
+
+class Area(msgspec.Struct, frozen=True):
+    """Where nearly all listings of a market lie, in degrees."""
+
+    south: Annotated[float, Meta(description="The latitude of its southern side.")]
+    north: Annotated[float, Meta(description="The latitude of its northern side.")]
+    west: Annotated[float, Meta(description="The longitude of its western side.")]
+    east: Annotated[float, Meta(description="The longitude of its eastern side.")]
+
+
+class ServedMarket(msgspec.Struct, frozen=True):
+    """A market that is answered for: what a listing of it may say, and what its price categories are."""
+
+    name: Annotated[str, Meta(description="What it is called in addresses.")]
+    title: Annotated[str, Meta(description="What people call it.")]
+    currency: Annotated[str, Meta(description="That of its prices (ISO 4217).")]
+    neighbourhoods: Annotated[tuple[str, ...], Meta(description="Those that a listing of it may be in.")]
+    category_limits: Annotated[
+        tuple[float, ...],
+        Meta(
+            min_length=3,
+            max_length=3,
+            description="A night up to and including each is Low, Mid and High, above the last it is Lux.",
+        ),
+    ]
+    lowest_price: Annotated[float, Meta(description="Listings at or below it were not learned from.")]
+    box: Annotated[Area | None, Meta(description="Where nearly all of its listings lie, if that is known.")]
+    model_version: Annotated[str, Meta(description="The version that answers.")]
+    synthetic: Annotated[bool, Meta(description="Whether the listings it was trained on were made up.")]
+    default: Annotated[bool, Meta(description="Whether the routes that name no market speak for it.")]
+
+    @classmethod
+    def of(cls, market: Market, model: "Model", *, default: bool) -> "ServedMarket":
+        """A market and the model that answers for it."""
+        box = market.box
+        return cls(
+            name=market.name,
+            title=market.title,
+            currency=market.currency,
+            neighbourhoods=market.neighbourhoods,
+            category_limits=market.category_limits,
+            lowest_price=market.lowest_price,
+            box=None if box is None else Area(south=box.south, north=box.north, west=box.west, east=box.east),
+            model_version=model.version,
+            synthetic=model.synthetic,
+            default=default,
+        )
 
 
 class Model(msgspec.Struct, frozen=True):

@@ -1,34 +1,34 @@
-"""The champion in memory: follows the registry, and swaps without dropping a request."""
+"""The champions in memory: follows the registry's markets, and swaps without dropping a request."""
 
 import asyncio
 import logging
-import threading
 import time
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
 
+from api.champion import Champion
+from api.looking import Followed, Listed, Look, News, Outcome, Over, PointerGone, SpeaksFor
 from api.metrics import Metrics
-from api.schemas import Answer, Model, Probabilities
-from api.validation import Reader, reader_of
-from model_registry.classifier import Classifier, ModelRefused, PublishedModel
+from model_registry.classifier import ModelRefused
 from model_registry.history import HistoryDamaged
-from model_registry.listing import CATEGORIES, Listing, encode_all
-from model_registry.market import Market
-from model_registry.store import Registry, UnknownVersion
+from model_registry.market import DEFAULT_MARKET
+from model_registry.registries import Registries
+from model_registry.store import UnknownVersion
 
 POLL_SECONDS = 1.0
-"""How often the pointer is looked at; file notifications do not cross every container's bind mount."""
+"""How often the pointers are looked at; file notifications do not cross every container's bind mount."""
 
 FIRST_LOOK_SECONDS = 6.0
-"""How long the start waits for the registry; after that the service is alive, and not ready."""
+"""How long the start waits for the default market; after that the service is alive, and not ready."""
 LAST_LOOK_SECONDS = 2.0
 """How long the end waits for a look that is under way."""
 HANGING_SECONDS = 5.0
-"""A look that takes longer is told of, and another one is begun; a model is opened in a fraction of it."""
+"""A look that gets no further for longer is told of, and another one is begun; a model is opened in a fraction."""
 LONGEST_PATIENCE = 300.0
-"""Each further one is begun after twice as long, up to this: what hangs is a thread."""
+"""What hangs is looked at again after twice as long each time, up to this: what hangs is a thread."""
 MOST_WORDS = 500
+MOST_NAMES = 50
+"""How many markets a sentence names."""
 
 logger = logging.getLogger("api.serving")
 
@@ -37,231 +37,304 @@ class RegistryHangs(Exception):
     """A look at the registry does not come back."""
 
 
-class PointerGone(Exception):
-    """The registry named a champion before and names none any more."""
-
-
 FORESEEN = (ModelRefused, UnknownVersion, HistoryDamaged, PointerGone, RegistryHangs, OSError)
 """What can be wrong with a registry and says so in a sentence; anything else is logged with its traceback."""
 
-Look = tuple[BaseException | None, PublishedModel | None]
-"""What a look ended with: an error, or the champion where there is a new one."""
 
+class Hang:
+    """What does not answer a look: since when, and when it is looked at again."""
 
-@dataclass(frozen=True, eq=False)
-class Champion:
-    """The model that answers, what a client may know of it, and the headers that tell where answers come from."""
+    def __init__(self, since: float) -> None:
+        """It has not answered since then, a monotonic time."""
+        self.since = since
+        self.patience = HANGING_SECONDS
+        self.again_at = 0.0
 
-    model: Model
-    classifier: Classifier
-    market: Market
-    neighbourhoods: Mapping[str, int]
-    """The market's codes; looked up once, for each listing is answered with them."""
-    reader: Reader
-    """Of listings of that market."""
-    headers: dict[str, str]
-    raw_headers: tuple[tuple[bytes, bytes], ...]
-    """The same as ASGI has them."""
-
-    @classmethod
-    def of(cls, published: PublishedModel) -> "Champion":
-        """A verified version, warmed by the golden rows it was verified with."""
-        manifest = published.manifest
-        headers = {
-            "X-Model-Version": manifest.version,
-            "X-Run-Id": manifest.run.run_id,
-            "X-Snapshot": manifest.snapshot.sha256,
-            "X-Synthetic": "true" if manifest.snapshot.synthetic else "false",
-        }
-        return cls(
-            model=Model(
-                version=manifest.version,
-                candidate=manifest.candidate,
-                created_at=manifest.created_at,
-                run_id=manifest.run.run_id,
-                snapshot=manifest.snapshot.sha256,
-                snapshot_date=manifest.snapshot.date,
-                synthetic=manifest.snapshot.synthetic,
-                features=manifest.signature.features,
-                classes=manifest.signature.classes,
-                metrics=manifest.metrics.get("test", {}),
-            ),
-            classifier=published.classifier,
-            market=manifest.market,
-            neighbourhoods=manifest.market.codes,
-            reader=reader_of(manifest.market),
-            headers=headers,
-            raw_headers=tuple((name.lower().encode(), value.encode()) for name, value in headers.items()),
-        )
-
-    @property
-    def version(self) -> str:
-        """The id of the version that answers."""
-        return self.model.version
-
-    def answers(self, listings: Sequence[Listing], *, probabilities: Sequence[bool]) -> list[Answer]:
-        """The answer to each listing, in order, with the probabilities where they are asked for."""
-        if not listings:
-            return []
-        of_each = self.classifier.probabilities(encode_all(listings, self.neighbourhoods))
-        codes = of_each.argmax(axis=1).tolist()
-        if not any(probabilities):
-            return [Answer(listing.id, CATEGORIES[code]) for listing, code in zip(listings, codes, strict=True)]
-        return [
-            Answer(listing.id, CATEGORIES[code], Probabilities(*row) if asked_for else None)
-            for listing, code, row, asked_for in zip(listings, codes, of_each.tolist(), probabilities, strict=True)
-        ]
+    def goes_on(self) -> None:
+        """Be twice as patient from now on."""
+        self.patience = min(2 * self.patience, LONGEST_PATIENCE)
+        self.again_at = time.monotonic() + self.patience
 
 
 class Serving:
-    """Holds the registry's champion, or the reason why there is none.
+    """Holds the champion of each of the registry's markets, or the reason why there is none.
 
-    `champion` is replaced as a whole: a request that took it once is answered by one model. Whatever goes wrong with
-    the registry leaves the old one answering, is told by `problem` as long as it lasts, and is tried again.
+    A market's `champion` is replaced as a whole: a request that took it once is answered by one model. Whatever goes
+    wrong with a market leaves its old one answering, is told by `problem_of` as long as it lasts, is tried again, and
+    touches no other market.
     """
 
-    def __init__(self, registry: Registry, metrics: Metrics) -> None:
-        """Serve from this registry; nothing is read before `look`."""
-        self._registry = registry
+    def __init__(self, registries: Registries, metrics: Metrics, market: str = DEFAULT_MARKET) -> None:
+        """Serve from these registries, first of all this market; nothing is read before `following`."""
+        self._registries, self._wanted = registries, market
         self.metrics = metrics
-        self.champion: Champion | None = None
         self.ending = False
         """Whether the process is about to end."""
+        self.listed = False
+        """Whether it is known which markets there are."""
+        self._followed: dict[str, Followed] = {}
+        self.default = self._follow(market)
+        """The market that the routes without one speak for."""
+        self._spoken_for = market
         self._problem: str | None = None
         self._logged: tuple[type, str] | None = None
-        self._looked = asyncio.Event()
-        self._threads: list[threading.Thread] = []
+        self._hangs: dict[str | None, Hang] = {}
+        self._default_known = asyncio.Event()
+        self._news: asyncio.Queue[tuple[Look, News]] = asyncio.Queue()
+        self._looks: list[Look] = []
+        self._look: Look | None = None
+        self._number = 0
         self._last_good = time.monotonic()
-        self._good = False
-        self._looking_since: float | None = None
-        metrics.ready.set_function(lambda: self.champion is not None and not self.ending)
-        metrics.following.set_function(lambda: self._good and not self._hangs())
+        self._good = self._counted = self._loaded = False
+        metrics.ready.set_function(lambda: self.default.champion is not None and not self.ending)
+        # All markets or none: what cannot be promoted in one of them must not be hidden by the others that can.
+        metrics.following.set_function(lambda: self._good and not self._hanging())
         metrics.look_age.set_function(lambda: time.monotonic() - self._last_good)
 
     @property
+    def champion(self) -> Champion | None:
+        """The default market's."""
+        return self.default.champion
+
+    @property
     def problem(self) -> str | None:
+        """What is wrong at this moment with the default market, in words."""
+        return self.problem_of(self.default)
+
+    def market(self, name: str) -> Followed | None:
+        """A market that the registry has, or had when it was last served."""
+        return self._followed.get(name)
+
+    def markets(self) -> list[Followed]:
+        """All of them by name."""
+        return [self._followed[name] for name in sorted(self._followed)]
+
+    def champions(self) -> list[Champion]:
+        """The champions that answer, by their markets' names."""
+        return [one.champion for one in self.markets() if one.champion is not None]
+
+    def is_served(self, name: str) -> bool:
+        """Whether a market of that name is answered for."""
+        one = self._followed.get(name)
+        return one is not None and one.champion is not None
+
+    def problem_of(self, one: Followed) -> str | None:
         """What is wrong at this moment, in words: with the registry, with what it names, or that it does not answer."""
         if self.ending:
             return "The service is ending."
-        if self._hangs():
-            return self._not_answered()
-        if self.champion is None and self._problem is None:
-            return "The champion has not been loaded yet."
-        return self._problem
+        for at, since in self._hanging().items():
+            if at in (None, one.name):
+                return self._not_answered(at, since)
+        if one.problem is not None or self._problem is not None:
+            return one.problem or self._problem
+        if one.champion is not None:
+            return None
+        return self._nothing_promoted(one) if one.looked else "The champion has not been loaded yet."
 
-    async def look(self) -> None:
-        """Take up the champion if the registry names another one; whatever goes wrong is told, not raised.
+    def served_in_words(self) -> str:
+        """The names of the markets that are served, a long list cut off."""
+        names = [champion.market.name for champion in self.champions()]
+        more = [f"{len(names) - MOST_NAMES:,} more"] if len(names) > MOST_NAMES else []
+        *firsts, last = [*names[:MOST_NAMES], *more] or ["none"]
+        return f"{', '.join(firsts)} and {last}" if firsts else last
+
+    async def look(self) -> bool:
+        """Take up whichever champions are new; whatever goes wrong is told, not raised. Whether to go on at once.
 
         Who looks is a thread of its own, which nobody has to wait for: a file system that hangs would otherwise hold up
-        the end of the process. One that does not come back is told of, and after a while another one looks.
+        the end of the process. Where one gets no further it is told of, and another one looks at the rest.
         """
-        self._looking_since = time.monotonic()
-        looks = [self._begin()]
-        patience = HANGING_SECONDS
-        while True:
-            done, _ = await asyncio.wait(looks, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
-            if done:
-                break
-            self._failed(RegistryHangs(self._not_answered()))
-            patience = min(2 * patience, LONGEST_PATIENCE)
-            looks.append(self._begin())
-        self._looking_since = None
-        error, published = done.pop().result()
-        if error is not None:
-            self._failed(error)
-            return
-        if published is not None:
-            self.champion = Champion.of(published)
-            self.metrics.loaded(published.manifest)
-            logger.info("Serving %s", self.champion.version)
-        self._last_good, self._good, self._logged = time.monotonic(), True, None
-        nothing = f"No model has been promoted in {self._registry.folder} yet: run the pipeline."
-        self._problem = None if self.champion is not None else nothing
+        self._counted = self._loaded = False
+        self._look = look = self._begin()
+        try:
+            while True:
+                at, since = look.at
+                hang = self._hangs.get(at)
+                patience = hang.patience if at is None and hang is not None else HANGING_SECONDS
+                told = await self._next_news(since + patience - time.monotonic())
+                if told is None:
+                    at, since = look.at
+                    if time.monotonic() - since >= patience:
+                        self._hung(at, since)
+                        look.abandoned = True
+                        self._look = look = self._begin()
+                    continue
+                told_by, news = told
+                if isinstance(news, Outcome):
+                    self._take(told_by.number, news)
+                elif told_by is look:
+                    if isinstance(news, Over):
+                        self._end(news)
+                        return self._loaded and not news.complete
+                    self._take_part(news)
+        finally:
+            self._look = None
 
     @asynccontextmanager
     async def following(self) -> AsyncGenerator[None]:
         """Keep up with the registry as long as the context is open.
 
-        The first look is taken before it opens, unless the registry does not answer.
+        The first look at the default market is taken before it opens, unless the registry does not answer.
         """
-        task = asyncio.create_task(self._follow())
+        task = asyncio.create_task(self._keep_up())
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._looked.wait(), FIRST_LOOK_SECONDS)
+            await asyncio.wait_for(self._default_known.wait(), FIRST_LOOK_SECONDS)
         try:
             yield
         finally:
+            for look in self._looks:
+                look.abandoned = True
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
             # A model that is just being opened is better not left to the end of the interpreter.
             patience = time.monotonic() + LAST_LOOK_SECONDS
-            while any(thread.is_alive() for thread in self._threads) and time.monotonic() < patience:
+            while any(look.alive for look in self._looks) and time.monotonic() < patience:
                 await asyncio.sleep(0.01)
 
-    async def _follow(self) -> None:
+    async def _keep_up(self) -> None:
         while True:
+            go_on = False
             try:
-                await self.look()
+                go_on = await self.look()
             except Exception as error:
-                self._failed(error)
-            self._looked.set()
-            await asyncio.sleep(POLL_SECONDS)
+                self._failed(None, error)
+            self._default_known.set()
+            await asyncio.sleep(0 if go_on else POLL_SECONDS)
 
-    def _begin(self) -> asyncio.Future[Look]:
+    async def _next_news(self, seconds: float) -> tuple[Look, News] | None:
+        if not self._news.empty():
+            return self._news.get_nowait()
+        # Not wait_for: until Python 3.12 it takes news that come with a cancellation for a reason not to be cancelled.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(max(seconds, 0.001)):
+                return await self._news.get()
+        return None
+
+    def _begin(self) -> Look:
         loop = asyncio.get_running_loop()
-        future: asyncio.Future[Look] = loop.create_future()
 
-        def tell(look: Look) -> None:
-            if not future.done():
-                future.set_result(look)
-
-        def look() -> None:
-            found: Look
-            try:
-                found = None, self._new()
-            except BaseException as error:  # one that is let through here would end the following, silently
-                found = error, None
+        def tell(look: Look, news: News) -> None:
             with suppress(RuntimeError):  # the loop was closed meanwhile
-                loop.call_soon_threadsafe(tell, found)
+                loop.call_soon_threadsafe(self._news.put_nowait, (look, news))
 
-        thread = threading.Thread(target=look, name="registry", daemon=True)
-        self._threads = [one for one in self._threads if one.is_alive()] + [thread]
-        thread.start()
-        return future
+        now = time.monotonic()
+        waited_for = frozenset(at for at, hang in self._hangs.items() if at is not None and now < hang.again_at)
+        self._number += 1
+        default = self._wanted, self.default.name
+        look = Look(self._number, self._registries, default, dict(self._followed), waited_for, tell)
+        self._looks = [one for one in self._looks if one.alive] + [look]
+        look.start()
+        return look
 
-    def _new(self) -> PublishedModel | None:
-        # The champion, opened and verified, if it is another than the one that answers.
-        pointer = self._registry.champion()
-        if pointer is None:
-            if self.champion is not None:
-                raise PointerGone(
-                    f"{self._registry.folder}/champion.json is gone: {self.champion.version} keeps answering until "
-                    "it is there again"
-                )
-            return None
-        if self.champion is not None and self.champion.version == pointer.version:
-            return None
-        return self._registry.open(pointer.version)
+    def _follow(self, market: str) -> Followed:
+        one = self._followed.get(market)
+        if one is None:
+            one = self._followed[market] = Followed(market)
+            self.metrics.follows(market)
+        return one
 
-    def _failed(self, error: BaseException) -> None:
+    def _take_part(self, news: SpeaksFor | Listed) -> None:
+        if isinstance(news, SpeaksFor):
+            self._spoken_for = news.market
+            self._choose_default()
+            return
+        self.listed = True
+        self._hangs.pop(None, None)
+        for name in news.markets:
+            self._follow(name)
+        for one in self.markets():
+            if one.name not in news.markets and one.champion is None and one is not self.default:
+                del self._followed[one.name]
+
+    def _choose_default(self) -> None:
+        # Who is answered for at present is given up for no market that cannot be.
+        one = self._follow(self._spoken_for)
+        if one.champion is not None or self.default.champion is None:
+            self.default = one
+
+    def _take(self, number: int, outcome: Outcome) -> None:
+        one = self._follow(outcome.market)
+        if number < one.last_look:
+            return  # of a look that hung: a later one has come to something
+        one.last_look, one.looked = number, True
+        self._hangs.pop(one.name, None)
+        if outcome.error is not None:
+            self._failed(one, outcome.error)
+        else:
+            one.problem = one.logged = None
+        if outcome.champion is not None:
+            one.champion, self._loaded = outcome.champion, True
+            self.metrics.loaded(outcome.champion.market.name, outcome.champion.model)
+            logger.info("Serving %s of %s", outcome.champion.version, one.name)
+            self._choose_default()
+        if one is self.default:
+            self._default_known.set()
+
+    def _end(self, over: Over) -> None:
+        self._hangs.pop(None, None)
+        if over.error is not None:
+            self._failed(None, over.error)
+        else:
+            self._problem = self._logged = None
+        if over.error or self._hangs or any(one.problem is not None for one in self._followed.values()):
+            self._good = False
+        elif over.complete:
+            self._last_good, self._good = time.monotonic(), True
+
+    def _hung(self, at: str | None, since: float) -> None:
+        hang = self._hangs.setdefault(at, Hang(since))
+        hang.goes_on()
+        self._counted = False
+        self._failed(None if at is None else self._follow(at), RegistryHangs(self._not_answered(at, hang.since)))
+        if at in (None, self.default.name):
+            self._default_known.set()
+
+    def _failed(self, one: Followed | None, error: BaseException) -> None:
+        # Of one market, or of the registry as a whole.
         self._good = False
-        self.metrics.look_failed()
+        if not self._counted:
+            self._counted = True
+            self.metrics.look_failed()
         foreseen = isinstance(error, FORESEEN)
         words = str(error) if foreseen else f"The registry cannot be followed: {type(error).__name__}: {error}"
-        self._problem = words if len(words) <= MOST_WORDS else words[:MOST_WORDS] + " …"
-        # Once as long as it lasts. The text of what was not foreseen may differ each time.
-        logged = type(error), self._problem if foreseen and not isinstance(error, RegistryHangs) else ""
-        if logged == self._logged:
+        words = words if len(words) <= MOST_WORDS else words[:MOST_WORDS] + " …"
+        # Once as long as it lasts, whether a market meets it or the folder of all or both. The text of what was not
+        # foreseen may differ each time.
+        logged = type(error), words if foreseen and not isinstance(error, RegistryHangs) else ""
+        known = {self._logged, self.default.logged if one is None else one.logged}
+        if one is None:
+            self._problem, self._logged = words, logged
+        else:
+            one.problem, one.logged = words, logged
+        if logged in known:
             return
-        self._logged = logged
-        if isinstance(error, (ModelRefused, UnknownVersion)):
-            self.metrics.refused()
-        logger.error("The champion cannot be served: %s", self._problem, exc_info=None if foreseen else error)
+        if one is not None and isinstance(error, (ModelRefused, UnknownVersion)):
+            self.metrics.refused(one.name)
+        of = "" if one is None or one is self.default else f" of {one.name}"
+        logger.error("The champion%s cannot be served: %s", of, words, exc_info=None if foreseen else error)
 
-    def _hangs(self) -> bool:
-        since = self._looking_since
-        return since is not None and time.monotonic() - since >= HANGING_SECONDS
+    def _hanging(self) -> dict[str | None, float]:
+        # What does not answer at this moment, and since when.
+        found = {at: hang.since for at, hang in self._hangs.items()}
+        if self._look is not None:
+            at, since = self._look.at
+            if at not in found and time.monotonic() - since >= HANGING_SECONDS:
+                found[at] = since
+        return found
 
-    def _not_answered(self) -> str:
-        seconds = time.monotonic() - (self._looking_since or time.monotonic())
-        return f"The registry {self._registry.folder} has not answered for {seconds:.0f} s."
+    def _not_answered(self, at: str | None, since: float) -> str:
+        of = "" if at in (None, self.default.name) else f" about {at}"
+        return f"The registry {self._registries.folder} has not answered for {time.monotonic() - since:.0f} s{of}."
+
+    def _nothing_promoted(self, one: Followed) -> str:
+        folder = self._registries.folder
+        if one is not self.default:
+            return f"No model of {one.name} has been promoted in {folder} yet: run the pipeline for it."
+        words = f"No model has been promoted in {folder} yet: run the pipeline."
+        if not self.champions():
+            return words
+        return (
+            f"{words} Served: {self.served_in_words()}; MARKET chooses which market the service speaks for where none "
+            "is named."
+        )

@@ -5,7 +5,8 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from model_registry.settings import DEFAULT_REGISTRY
+from model_registry.market import DEFAULT_MARKET, is_market_name
+from model_registry.settings import DEFAULT_REGISTRY, BadSetting
 
 Positive = Annotated[int, Meta(ge=1)]
 Seconds = Annotated[float, Meta(gt=0)]
@@ -16,6 +17,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     model_registry: str = DEFAULT_REGISTRY
     """The registry folder; the pipeline is given the same."""
+    market: str = DEFAULT_MARKET
+    """The market that /classify, /classify/batch and /model speak for."""
     host: str = "127.0.0.1"
     """The address to listen on; in a container 0.0.0.0."""
     port: Annotated[int, Meta(ge=1, le=65535)] = 8000
@@ -54,6 +57,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """The least important log lines that are written."""
     access_log: bool = True
     """Whether every request is a log line, health checks that find nothing wrong aside."""
+
+    def __post_init__(self) -> None:
+        """Raise BadSetting where no market can be called so."""
+        if not is_market_name(self.market):
+            raise BadSetting(
+                f"MARKET={self.market!r} cannot be used: a market's name is small letters and digits with single "
+                "hyphens between, as in new-york; see `models markets`"
+            )
 
     def keys(self) -> tuple[str, ...]:
         """The keys, one by one."""

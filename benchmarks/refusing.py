@@ -16,7 +16,7 @@ from pathlib import Path
 import msgspec
 
 from api.batches import answer_batch
-from api.serving import Champion
+from api.champion import Champion
 from api.validation import MOST_LISTINGS, Invalid
 from model_registry.listing import EXAMPLE
 from model_registry.store import Registry

@@ -6,8 +6,8 @@ import msgspec
 import pytest
 
 from api.batches import PART, answer_batch
+from api.champion import Champion
 from api.schemas import Answer
-from api.serving import Champion
 from api.validation import Invalid
 from model_registry.listing import EXAMPLE
 from model_registry.store import Registry

@@ -10,15 +10,18 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
+import msgspec
 import pytest
 
 from api.metrics import Metrics
 from api.serving import Serving
-from model_registry.history import Champion, Decision
+from model_registry.history import Decision
 from model_registry.listing import EXAMPLE
+from model_registry.market import DEFAULT_MARKET, NEW_YORK
+from model_registry.registries import MarketRegistry, Registries
 from model_registry.store import Registry
 from tests.api.server import Server, serving
-from tests.making import PROMOTE, publish
+from tests.making import LISBON, PROMOTE, publish
 from tests.waiting import until
 
 
@@ -45,16 +48,24 @@ def server(registry: Registry, tmp_path: Path) -> Iterator[Server]:
         yield running
 
 
-class Troubled(Registry):
-    """A registry that raises what it is told to."""
+class Troubled(Registries):
+    """A registry that raises what it is told to, at whatever is asked of it."""
 
     trouble: BaseException | None = None
 
-    def champion(self) -> Champion | None:
-        """The pointer, or the trouble."""
+    def markets(self) -> list[str]:
+        """The markets, or the trouble."""
+        self._raise()
+        return super().markets()
+
+    def of(self, market: str) -> MarketRegistry:
+        """A market's registry, or the trouble."""
+        self._raise()
+        return super().of(market)
+
+    def _raise(self) -> None:
         if self.trouble is not None:
             raise self.trouble
-        return super().champion()
 
 
 ANYTHING = [
@@ -165,20 +176,22 @@ def test_a_harmed_registry_is_told_of_once_counted_and_followed_again_when_it_is
     assert server.log.read_text().count("The champion cannot be served") == 1
 
 
-class Hanging(Registry):
-    """A registry that does not answer until it is told to; later looks find it well."""
+class Hanging(Registries):
+    """A registry that does not answer about a market until it is told to; later looks find it well."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, market: str = DEFAULT_MARKET) -> None:
         super().__init__(folder)
+        self.market = market
         self.answers = threading.Event()
         self.looks = 0
 
-    def champion(self) -> Champion | None:
-        """The pointer, after a while."""
-        self.looks += 1
-        if self.looks < 3:
-            self.answers.wait()
-        return super().champion()
+    def of(self, market: str) -> MarketRegistry:
+        """A market's registry, after a while."""
+        if market == self.market:
+            self.looks += 1
+            if self.looks < 3:
+                self.answers.wait()
+        return super().of(market)
 
 
 def test_where_a_look_does_not_come_back_it_is_told_of_once_counted_and_another_one_looks(
@@ -250,3 +263,31 @@ def test_a_registry_that_hangs_at_start_leaves_the_service_alive_and_followed_wh
         assert version_that_answers(server.client) == version
         server.process.send_signal(signal.SIGTERM)
         assert server.process.wait(timeout=10) == 0
+
+
+@pytest.mark.hostile
+def test_one_market_that_hangs_holds_up_neither_the_others_nor_the_end(
+    registry: MarketRegistry, tmp_path: Path
+) -> None:
+    registries = Registries(registry.folder.parent)
+    lisbon, zagreb = registries.of("lisbon"), registries.of("zagreb")
+    promote(registry, publish(registry, 0))
+    promote(lisbon, publish(lisbon, 1, market=LISBON))
+    with serving(registries.folder, tmp_path / "api.log") as server:
+        until(lambda: server.client.get("/markets/lisbon/model").status_code == 200, seconds=3)
+        hang(lisbon)
+        until(lambda: "detail" in server.client.get("/readyz").json()["markets"]["lisbon"], seconds=10)
+        told = server.client.get("/readyz").json()
+        assert "has not answered for" in told["markets"]["lisbon"]["detail"]
+        assert "detail" not in told
+        assert server.client.get("/markets/lisbon/model").status_code == 200
+        for market, named in ((registry, "new-york"), (zagreb, "zagreb")):
+            version = publish(market, 2, market=msgspec.structs.replace(NEW_YORK, name=named))
+            promote(market, version)
+            address = f"/markets/{named}/model"
+            until(lambda a=address, v=version: server.client.get(a).headers.get("X-Model-Version") == v, seconds=3)
+        assert figure(server.client, "api_registry_following") == 0
+        start = time.monotonic()
+        server.process.send_signal(signal.SIGTERM)
+        assert server.process.wait(timeout=10) == 0
+        assert time.monotonic() < start + 5

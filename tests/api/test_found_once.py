@@ -1,5 +1,6 @@
 """The route that is found beforehand answers as the router would have had it answered."""
 
+import asyncio
 import itertools
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,11 +11,19 @@ from litestar.testing import TestClient
 
 from api import app as api_app
 from api.app import create_app
+from api.metrics import Metrics
+from api.routes import Service
+from api.serving import Serving
 from api.settings import Settings
 from api.validation import Reader
 from model_registry.listing import EXAMPLE
+from model_registry.registries import Registries
 
-PATHS = ("/classify", "/classify/", "//classify", "/classify?probabilities=true", "/classify?probabilities=maybe", "/x")
+PATHS = (
+    *("/classify", "/classify/", "//classify", "/classify?probabilities=true", "/classify?probabilities=maybe", "/x"),
+    *("/markets/new-york/classify", "/markets/new-york/classify?probabilities=maybe", "/markets//new-york/classify/"),
+    *("/markets/nowhere/classify", "/markets/new%2Dyork/classify", "/markets//classify", "/markets/a%2Fb/classify"),
+)
 METHODS = ("POST", "GET", "HEAD", "OPTIONS", "PUT")
 HEADERS = (
     {"X-API-Key": "k"},
@@ -67,8 +76,19 @@ def test_what_nobody_foresaw_is_answered_alike(
         raise ZeroDivisionError("unforeseen")
 
     monkeypatch.setattr(Reader, "listing", fails)
-    ours, its = (told(client, "POST", "/classify", {"X-API-Key": "k"}) for client in clients)
-    assert ours == its
-    assert ours[0] == 500
-    counted = 'api_requests_total{method="POST",route="/classify",status="500"} 1.0'
-    assert all(counted in client.get("/metrics", headers={"X-API-Key": "k"}).text for client in clients)
+    for path, route in (
+        ("/classify", "/classify"),
+        ("/markets/new-york/classify", "/markets/{market}/classify"),
+    ):
+        ours, its = (told(client, "POST", path, {"X-API-Key": "k"}) for client in clients)
+        assert ours == its
+        assert ours[0] == 500
+        counted = f'api_requests_total{{market="new-york",method="POST",route="{route}",status="500"}} 1.0'
+        assert all(counted in client.get("/metrics", headers={"X-API-Key": "k"}).text for client in clients)
+
+
+def test_only_markets_that_are_served_are_kept(folder: Path) -> None:
+    serving = Serving(Registries(folder), Metrics())
+    asyncio.run(serving.look())
+    service = Service(serving, Settings())
+    assert {path for path in PATHS if service.is_frequent(path)} == {"/classify", "/markets/new-york/classify"}

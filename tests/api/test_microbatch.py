@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.pipeline import make_pipeline
 
+from api.champion import Champion
 from api.metrics import Metrics
 from api.microbatch import Microbatch
 from api.schemas import Answer
-from api.serving import Champion
 from mle_assets.models.onnx_export import export
 from model_registry.classifier import Classifier
 from model_registry.listing import FEATURES, Listing

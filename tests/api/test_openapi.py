@@ -1,5 +1,6 @@
 """The OpenAPI document: valid, complete, and true of what is answered."""
 
+import itertools
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -46,8 +47,8 @@ def test_a_validator_accepts_it(keys: str) -> None:
 
 
 def test_it_describes_every_route_and_only_asks_for_a_key_where_one_is_needed(told: Document) -> None:
-    routes = {route.path for route in create_app(Settings()).routes}
-    assert set(told["paths"]) == routes - {"/", "/docs", "/docs/{name:str}", "/openapi.json"}
+    routes = {route.path_format for route in create_app(Settings()).routes}
+    assert set(told["paths"]) == routes - {"/", "/docs", "/docs/{name}", "/openapi.json"}
     for path, operations in told["paths"].items():
         for operation in operations.values():
             open_to_all = path in ("/livez", "/readyz", "/healthz")
@@ -112,24 +113,32 @@ def test_every_example_of_an_error_is_what_is_answered(client: httpx.Client, tol
 
     for path in ("/readyz", "/healthz"):
         same(path, "no-model", client.get(path))
-    same("/model", "no-model", client.get("/model", headers=KEY))
-    for path in ("/classify", "/classify/batch"):
-        same(path, "no-model", client.post(path, json=EXAMPLE, headers=KEY))
+    for place in ("", "/markets/{market}"):
+        address = place.format(market="new-york")
+        same(f"{place}/model", "no-model", client.get(f"{address}/model", headers=KEY))
+        for path in ("/classify", "/classify/batch"):
+            same(f"{place}{path}", "no-model", client.post(f"{address}{path}", json=EXAMPLE, headers=KEY))
     registry = Registry(tmp_path / "var" / "registry")
     registry.promote(publish(registry, 0), PROMOTE, run_id="run-1", actor="test")
     settings = Settings(api_keys="key", body_limit=1_000, batch_body_limit=1_000, access_log=False)
     with TestClient(create_app(settings)) as ready:
-        for path, wrong in (("/classify", wrong_listing(NEW_YORK)), ("/classify/batch", wrong_batch(NEW_YORK))):
-            same(path, "wrong-fields", ready.post(path, json=wrong, headers=KEY))
-            same(path, "parameter", ready.post(f"{path}?probabilities=maybe", json=wrong, headers=KEY))
-            same(path, "no-key", ready.post(path, json=wrong))
-            same(path, "another-kind", ready.post(path, content="x", headers={**KEY, "Content-Type": "text/plain"}))
-            same(
-                path,
-                "large-body",
-                ready.post(path, content=b" " * 1_001, headers={**KEY, **JSON}),
-            )
-        for path in ("/model", "/metrics"):
+        for place, (path, wrong) in itertools.product(
+            ("", "/markets/{market}"),
+            (("/classify", wrong_listing(NEW_YORK)), ("/classify/batch", wrong_batch(NEW_YORK))),
+        ):
+            told_of, address = f"{place}{path}", f"{place.format(market='new-york')}{path}"
+            same(told_of, "wrong-fields", ready.post(address, json=wrong, headers=KEY))
+            same(told_of, "parameter", ready.post(f"{address}?probabilities=maybe", json=wrong, headers=KEY))
+            same(told_of, "no-key", ready.post(address, json=wrong))
+            text = {**KEY, "Content-Type": "text/plain"}
+            same(told_of, "another-kind", ready.post(address, content="x", headers=text))
+            same(told_of, "large-body", ready.post(address, content=b" " * 1_001, headers={**KEY, **JSON}))
+        for path in ("/classify", "/classify/batch"):
+            unknown = ready.post(f"/markets/atlantis{path}", json=EXAMPLE, headers=KEY)
+            same(f"/markets/{{market}}{path}", "no-such-market", unknown)
+        same("/markets/{market}/model", "no-such-market", ready.get("/markets/atlantis/model", headers=KEY))
+        same("/markets/{market}/model", "no-key", ready.get("/markets/new-york/model"))
+        for path in ("/model", "/metrics", "/markets"):
             same(path, "no-key", ready.get(path))
     fault = answer_unexpected(None, ValueError("secret"))  # type: ignore[arg-type]
     for path, status, name in sorted(unseen):

@@ -1,5 +1,6 @@
 """The service as a process: following the registry, hostile connections, signals, logs."""
 
+import itertools
 import json
 import os
 import signal
@@ -8,18 +9,21 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
 from model_registry.listing import EXAMPLE
+from model_registry.market import NEW_YORK
+from model_registry.registries import Registries
 from model_registry.store import Registry
 from tests.api.server import Server, alive, serving
-from tests.making import PROMOTE, listing, publish
+from tests.making import LISBON, PROMOTE, listing, publish
 from tests.waiting import until
 
 
@@ -75,62 +79,79 @@ def test_a_damaged_champion_is_refused_counted_and_logged_once_and_the_old_one_k
     assert health.status_code == 200
     assert "model.onnx is not the file that was published" in health.json()["detail"]
     assert answering(server.client) == first
-    assert "api_model_refusals_total 1.0" in server.client.get("/metrics").text
+    assert 'api_model_refusals_total{market="new-york"} 1.0' in server.client.get("/metrics").text
     assert server.log.read_text().count("The champion cannot be served") == 1
 
 
-@pytest.mark.parametrize("swaps", [5, pytest.param(100, marks=pytest.mark.slow)])
-def test_promotions_and_rollbacks_cut_no_request_and_mix_no_answer(
-    swaps: int, server: Server, registry: Registry
-) -> None:
-    versions = [answering(server.client), publish(registry, 1)]
-    rows = [listing(id=n, accommodates=1 + n, beds=n) for n in range(16)]
-    expected = {version: [registry.open(version).classify(row) for row in rows] for version in versions}
-    assert expected[versions[0]] != expected[versions[1]], "the two models answer alike"
-    bodies = [{**EXAMPLE, "id": n, "accommodates": 1 + n, "beds": n} for n in range(16)]
-    batch = json.dumps([body for body in bodies for _ in range(40)]).encode()
-    done, failures, answered = threading.Event(), list[str](), [0] * 18
+@pytest.mark.parametrize("swaps", [6, pytest.param(100, marks=pytest.mark.slow)])
+def test_promotions_and_rollbacks_in_two_markets_cut_no_request_and_mix_no_answer(swaps: int, tmp_path: Path) -> None:
+    registries = Registries(tmp_path / "registry")
+    asked_of = {"new-york": ("", "/markets/new-york"), "lisbon": ("/markets/lisbon",)}
+    versions, expected, bodies = dict[str, list[str]](), dict[str, dict[str, list[str]]](), dict[str, list[Any]]()
+    for market, seeds in ((NEW_YORK, (0, 1)), (LISBON, (2, 3))):
+        registry, name = registries.of(market.name), market.name
+        versions[name] = [publish(registry, seed, market=market) for seed in seeds]
+        registry.promote(versions[name][0], PROMOTE, run_id="run-1", actor="test")
+        places = [market.neighbourhoods[n % len(market.neighbourhoods)] for n in range(16)]
+        bodies[name] = [
+            {**EXAMPLE, "id": n, "accommodates": 1 + n, "beds": n, "neighbourhood": place}
+            for n, place in enumerate(places)
+        ]
+        rows = [listing(id=n, accommodates=1 + n, beds=n, neighbourhood=place) for n, place in enumerate(places)]
+        expected[name] = {one: [registry.open(one).classify(row) for row in rows] for one in versions[name]}
+        assert len(set(map(tuple, expected[name].values()))) == 2, "the two models answer alike"
+    assert not set(versions["new-york"]) & set(versions["lisbon"])
+    done, failures, answered = threading.Event(), list[str](), dict[str, int]()
 
-    def ask(n: int) -> None:
-        with httpx.Client(base_url=server.client.base_url, timeout=20) as client:
-            while not done.is_set():
-                answer = client.post("/classify", json=bodies[n])
-                answered[n] += 1
-                version = answer.headers.get("X-Model-Version", "none")
-                if answer.status_code != 200 or answer.json()["price_category"] != expected[version][n]:
-                    failures.append(f"{version}: {answer.status_code} {answer.text}")
+    def ask(client: httpx.Client, name: str, address: str, n: int) -> tuple[httpx.Response, list[str], list[str]]:
+        answer = client.post(f"{address}/classify", json=bodies[name][n])
+        right = expected[name].get(answer.headers.get("X-Model-Version", "none"), [])
+        return answer, [answer.json().get("price_category")], right[n : n + 1]
 
-    def ask_batches(n: int) -> None:
+    def ask_batch(client: httpx.Client, name: str, address: str, _: int) -> tuple[httpx.Response, list[str], list[str]]:
+        answer = client.post(f"{address}/classify/batch", json=[body for body in bodies[name] for _ in range(40)])
+        right = expected[name].get(answer.headers.get("X-Model-Version", "none"), [])
+        told = [one["price_category"] for one in answer.json()] if answer.status_code == 200 else ["none"]
+        return answer, told, [category for category in right for _ in range(40)]
+
+    def keep_asking(how: Callable[..., tuple[httpx.Response, list[str], list[str]]], name: str, n: int) -> None:
         with httpx.Client(base_url=server.client.base_url, timeout=20) as client:
+            addresses = itertools.cycle(asked_of[name])
             while not done.is_set():
-                answer = client.post("/classify/batch", content=batch, headers={"Content-Type": "application/json"})
-                answered[n] += 1
-                version = answer.headers.get("X-Model-Version", "none")
-                told = [one["price_category"] for one in answer.json()] if answer.status_code == 200 else []
-                if told != [category for category in expected.get(version, []) for _ in range(40)]:
-                    failures.append(f"batch, {version}: {answer.status_code} {answer.text[:300]}")
+                answer, told, right = how(client, name, next(addresses), n)
+                answered[f"{name} {how.__name__} {n}"] = answered.get(f"{name} {how.__name__} {n}", 0) + 1
+                if answer.status_code != 200 or answer.headers["X-Market"] != name or told != right:
+                    failures.append(f"{name}: {answer.status_code} {dict(answer.headers)} {answer.text[:300]}")
+
+    def answers_now(name: str) -> str:
+        told = server.client.get("/readyz").json()
+        return told["model_version"] if name == "new-york" else told["markets"][name].get("model_version", "none")
 
     stale: list[float] = []
-    with ThreadPoolExecutor(18) as pool:
-        asking = [pool.submit(ask, n) for n in range(16)] + [pool.submit(ask_batches, n) for n in (16, 17)]
+    with serving(registries.folder, tmp_path / "api.log") as server, ThreadPoolExecutor(18) as pool:
+        until(lambda: answers_now("lisbon") == versions["lisbon"][0])
+        asking = [pool.submit(keep_asking, ask, name, n) for n in range(0, 16, 2) for name in asked_of]
+        asking += [pool.submit(keep_asking, ask_batch, name, 0) for name in asked_of]
         try:
             for swap in range(swaps):
-                target = versions[(swap + 1) % 2]
-                if target == versions[0]:
+                name = ("new-york", "lisbon")[swap % 2]
+                registry, target = registries.of(name), versions[name][(swap // 2 + 1) % 2]
+                if target == versions[name][0]:
                     registry.rollback(target, decision=PROMOTE, actor="test")
                 else:
                     registry.promote(target, PROMOTE, run_id=None, actor="test")
                 start = time.monotonic()
-                until(lambda target=target: server.client.get("/readyz").json()["model_version"] == target)
+                until(lambda name=name, target=target: answers_now(name) == target)
                 stale.append(time.monotonic() - start)
         finally:
             done.set()
         for one in asking:
             one.result()
-    print(f"{swaps} swaps, {sum(answered)} answers, longest {max(stale):.2f} s stale")  # noqa: T201 (pytest -s shows it)
+    told = f"{swaps} swaps, {sum(answered.values())} answers, longest {max(stale):.2f} s stale"
+    print(told)  # noqa: T201 (pytest -s shows it)
     assert failures == []
     assert max(stale) <= 2
-    assert min(answered) > 0
+    assert len(answered) == 18
 
 
 @pytest.mark.slow
@@ -351,13 +372,26 @@ def test_each_request_is_one_json_line_without_its_contents(server: Server) -> N
     assert (line["method"], line["path"], line["status"]) == ("POST", "/classify", 200)
     assert line["milliseconds"] > 0
     assert line["model_version"].startswith("tree-")
+    assert line["market"] == "new-york"
     assert {"time", "level", "logger"} <= set(line)
     assert "987654321" not in server.log.read_text()
     assert "API_KEYS is not set" in server.log.read_text()
 
 
-def test_a_wrong_setting_stops_the_start_in_a_sentence() -> None:
-    environment = {**os.environ, "LOG_LEVEL": "loud"}
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("LOG_LEVEL", "loud", "Invalid enum value 'loud'"),
+        (
+            "MARKET",
+            "New York",
+            "a market's name is small letters and digits with single hyphens between, as in new-york; see `models "
+            "markets`",
+        ),
+    ],
+)
+def test_a_wrong_setting_stops_the_start_in_a_sentence(name: str, value: str, words: str) -> None:
+    environment = {**os.environ, name: value}
     told = subprocess.run([sys.executable, "-m", "api"], env=environment, capture_output=True, text=True, check=False)
     assert told.returncode == 1
-    assert told.stderr == "LOG_LEVEL='loud' cannot be used: Invalid enum value 'loud'\n"
+    assert told.stderr == f"{name}={value!r} cannot be used: {words}\n"

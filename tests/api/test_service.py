@@ -279,12 +279,12 @@ def test_requests_and_predictions_are_counted(registry_folder: Path) -> None:
         fresh.post("/classify/batch", json=[EXAMPLE] * 3)
         fresh.post("/classify", json={})
         fresh.get("/made/up/by/a/client")
-        asked = 'api_requests_total{method="POST",route="/classify",status='
+        asked = 'api_requests_total{market="new-york",method="POST",route="/classify",status='
         assert figure(fresh, f'{asked}"200"}}') == 1
         assert figure(fresh, f'{asked}"400"}}') == 1
-        assert figure(fresh, f'api_predictions_total{{category="{category}"') == 4
-        assert figure(fresh, 'api_requests_total{method="GET",route="other",status="404"}') == 1
-        assert figure(fresh, "api_model_loads_total") == 1
+        assert figure(fresh, f'api_predictions_total{{category="{category}",market="new-york"') == 4
+        assert figure(fresh, 'api_requests_total{market="",method="GET",route="other",status="404"}') == 1
+        assert figure(fresh, 'api_model_loads_total{market="new-york"}') == 1
         assert figure(fresh, 'api_request_seconds_count{route="/classify"}') == 2
         assert "made/up" not in fresh.get("/metrics").text
         assert fresh.get("/metrics").headers["Content-Type"].startswith("text/plain; version=0.0.4")
@@ -299,6 +299,10 @@ def test_with_keys_set_one_of_them_is_needed(header: dict[str, str], registry_fo
             ("POST", "/classify/batch"),
             ("GET", "/model"),
             ("GET", "/metrics"),
+            ("GET", "/markets"),
+            ("POST", "/markets/new-york/classify"),
+            ("POST", "/markets/new-york/classify/batch"),
+            ("GET", "/markets/new-york/model"),
         ]:
             refused = client.request(method, path)
             assert (refused.status_code, refused.json()["status_code"]) == (401, 401)

@@ -21,6 +21,11 @@ def test_keys_and_origins_are_parted_by_commas() -> None:
     assert settings.origins() == ()
 
 
+def test_the_market_is_the_default_one_unless_another_is_named() -> None:
+    assert read_settings(Settings, {}).market == "new-york"
+    assert read_settings(Settings, {"MARKET": "lisbon"}).market == "lisbon"
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
@@ -30,6 +35,9 @@ def test_keys_and_origins_are_parted_by_commas() -> None:
         ("PORT", "80.5"),
         ("LOG_LEVEL", "loud"),
         ("BODY_LIMIT", "0"),
+        ("MARKET", "New York"),
+        ("MARKET", "../lisbon"),
+        ("MARKET", "versions"),
     ],
 )
 def test_a_wrong_value_is_refused_by_the_variables_name(name: str, value: str) -> None:

@@ -64,8 +64,9 @@ def test_every_figure_of_the_api_that_an_alert_asks_for_is_one_that_it_has() -> 
 def every_figure() -> str:
     """A page of /metrics on which each figure was counted once."""
     metrics = Metrics()
-    metrics.answered("POST", "/classify", 200, 0.001)
-    metrics.predicted("High", "tree-1")
+    metrics.follows("new-york")
+    metrics.answered("POST", "/classify", 200, 0.001, "new-york")
+    metrics.predicted("new-york", "High", "tree-1")
     return metrics.page().decode()
 
 

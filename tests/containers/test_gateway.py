@@ -61,7 +61,8 @@ def test_requests_are_spread_over_the_replicas(stack: Light) -> None:
     def answered() -> list[int]:
         pages = [stack.client.get(f"{api}/metrics").text for api in stack.apis()]
         counts = [
-            re.search(r'api_requests_total\{method="POST",route="/classify",status="200"} (\S+)', p) for p in pages
+            re.search(r'api_requests_total\{market="new-york",method="POST",route="/classify",status="200"} (\S+)', p)
+            for p in pages
         ]
         return [int(float(count[1])) if count else 0 for count in counts]
 

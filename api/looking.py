@@ -1,0 +1,189 @@
+"""One look at the registry: a thread of its own goes over all markets, and tells what is new as soon as it knows."""
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from api.champion import Champion
+from model_registry.history import Champion as Pointer
+from model_registry.old_layout import market_of
+from model_registry.registries import MarketRegistry, Registries
+
+TURN_SECONDS = 0.5
+"""How long a look goes on opening models; the rest is left to the next, which begins with the default market again."""
+
+
+class PointerGone(Exception):
+    """The registry named a champion before and names none any more."""
+
+
+class Followed:
+    """One market: its champion, or what is wrong, and what the looks at it have come to."""
+
+    def __init__(self, name: str) -> None:
+        """Nothing is known of it yet."""
+        self.name = name
+        self.champion: Champion | None = None
+        self.problem: str | None = None
+        """What was wrong at the last look, in words."""
+        self.looked = False
+        """Whether any look at it has come back."""
+        self.last_look = 0
+        """The number of the latest look whose outcome was taken."""
+        self.logged: tuple[type, str] | None = None
+        """What the log tells of already."""
+
+
+@dataclass(frozen=True)
+class SpeaksFor:
+    """Which market the routes without a market speak for."""
+
+    market: str
+
+
+@dataclass(frozen=True)
+class Listed:
+    """The markets that the registry has."""
+
+    markets: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a market's registry named: a new champion, nothing new, or an error."""
+
+    market: str
+    champion: Champion | None = None
+    error: BaseException | None = None
+
+
+@dataclass(frozen=True)
+class Over:
+    """The look has ended; with `error`, the registry's folder itself could not be read."""
+
+    error: BaseException | None = None
+    complete: bool = True
+    """Whether no market is left to the next look."""
+
+
+News = SpeaksFor | Listed | Outcome | Over
+
+
+class Look:
+    """A thread that goes over the markets once: the default one first, then who has a new champion, then the rest.
+
+    Whatever it meets is told and ends at most its look at that market.
+    """
+
+    def __init__(
+        self,
+        number: int,
+        registries: Registries,
+        default: tuple[str, str],
+        followed: Mapping[str, Followed],
+        left_out: frozenset[str],
+        tell: Callable[["Look", News], None],
+    ) -> None:
+        """Look at all but `left_out`; `default` is the market of the settings, and the one that is spoken for now."""
+        self.number = number
+        self.at: tuple[str | None, float] = (None, time.monotonic())
+        """The market it is at, None for the folder of all, and since when."""
+        self.abandoned = False
+        """Whether it is to end with what it is at."""
+        self._registries, self._default = registries, default
+        self._followed, self._left_out, self._tell = followed, left_out, tell
+        self._begun = time.monotonic()
+        self._thread = threading.Thread(target=self._run, name="registry", daemon=True)
+
+    def start(self) -> None:
+        """Begin; raises RuntimeError where there can be no further thread."""
+        self._thread.start()
+
+    @property
+    def alive(self) -> bool:
+        """Whether the thread has not ended."""
+        return self._thread.is_alive()
+
+    def _run(self) -> None:
+        over = Over()
+        try:
+            over = self._over_all()
+        except BaseException as error:  # one that is let through here would end the following, silently
+            over = Over(error)
+        self._tell(self, over)
+
+    def _over_all(self) -> Over:
+        default, listed, failure = self._default[1], frozenset[str](), None
+        try:
+            default = self._spoken_for()
+            self._tell(self, SpeaksFor(default))
+        except BaseException as error:
+            failure = error
+        if self._is_new(default):
+            self._open(default)
+        try:
+            self.at = (None, time.monotonic())
+            listed = frozenset(self._registries.markets())
+            self._tell(self, Listed(listed))
+        except BaseException as error:
+            failure = error
+        kept = {name for name, one in self._followed.items() if one.champion is not None}
+        new = [market for market in (listed | kept) - {default} if self._is_new(market)]
+        for count, market in enumerate(sorted(new, key=self._urgency)):
+            if count and time.monotonic() - self._begun > TURN_SECONDS:
+                return Over(failure, complete=False)
+            self._open(market)
+        return Over(failure)
+
+    def _spoken_for(self) -> str:
+        # A folder of the old layout has one market, and the routes without one have always spoken for that.
+        wanted, present = self._default
+        if (self._registries.folder / wanted).exists():
+            return wanted
+        return market_of(self._registries.folder) or present
+
+    def _is_new(self, market: str) -> bool:
+        # Whether the market's pointer names another version than the one that answers.
+        if self.abandoned or market in self._left_out:
+            return False
+        self.at = (market, time.monotonic())
+        one = self._followed.get(market)
+        try:
+            pointer = self._pointer(self._registries.of(market))
+        except BaseException as error:
+            self._tell(self, Outcome(market, error=error))
+            return False
+        if pointer is not None and (one is None or one.champion is None or one.champion.version != pointer.version):
+            return True
+        if one is None or not one.looked or one.problem is not None:
+            self._tell(self, Outcome(market))
+        return False
+
+    def _open(self, market: str) -> None:
+        if self.abandoned:
+            return
+        self.at = (market, time.monotonic())
+        try:
+            registry = self._registries.of(market)
+            pointer = self._pointer(registry)
+            outcome = Outcome(market, pointer and Champion.of(registry.open(pointer.version)))
+        except BaseException as error:
+            outcome = Outcome(market, error=error)
+        self._tell(self, outcome)
+
+    def _pointer(self, registry: MarketRegistry) -> Pointer | None:
+        pointer, one = registry.champion(), self._followed.get(registry.market or "")
+        if pointer is None and one is not None and one.champion is not None:
+            raise PointerGone(
+                f"{registry.folder}/champion.json is gone: {one.champion.version} keeps answering until it is there "
+                "again"
+            )
+        return pointer
+
+    def _urgency(self, market: str) -> tuple[bool, int, str]:
+        # Promotions come before markets that have no champion yet or a refused one; of those, who has waited longest.
+        one = self._followed.get(market)
+        if one is None:
+            return True, 0, market
+        return one.champion is None or one.problem is not None, one.last_look, market
