@@ -37,8 +37,8 @@ from mle_assets.listings.snapshot import read_snapshot
 from mle_assets.listings.synthetic import write_snapshot
 from model_registry.classifier import MODEL_FILE, Classifier
 from model_registry.listing import CATEGORIES, EXAMPLE, FEATURES, Listing
-from model_registry.market import NEW_YORK
-from model_registry.store import Registry
+from model_registry.market import DEFAULT_MARKET, NEW_YORK
+from model_registry.registries import Registries
 
 SIZES = (1, 2, 4, 8, 16, 64)
 ROUNDS, CALLS = 9, 60
@@ -116,7 +116,7 @@ def batches_of(rows: Rows, size: int, column: str, random: np.random.Generator) 
 
 def main() -> None:
     """Measure the champion of the registry, and what else is named."""
-    registry = Registry(Path(os.environ.get("MODEL_REGISTRY") or "var/registry"))
+    registry = Registries(Path(os.environ.get("MODEL_REGISTRY") or "var/registry")).of(DEFAULT_MARKET)
     champion = registry.champion()
     if champion is None:
         sys.exit(f"No model has been promoted in {registry.folder} yet: make demo")

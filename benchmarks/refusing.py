@@ -19,7 +19,8 @@ from api.batches import answer_batch
 from api.champion import Champion
 from api.validation import MOST_LISTINGS, Invalid
 from model_registry.listing import EXAMPLE
-from model_registry.store import Registry
+from model_registry.market import DEFAULT_MARKET
+from model_registry.registries import Registries
 
 REPEATS = 5
 GOOD = [{**EXAMPLE, "id": n, "accommodates": 1 + n % 16} for n in range(MOST_LISTINGS)]
@@ -63,7 +64,7 @@ def best(work: Callable[[], bytes]) -> tuple[int, float]:
 
 def main() -> None:
     """Measure each body both ways, beside the answering of 10,000 good rows."""
-    registry = Registry(Path(os.environ.get("MODEL_REGISTRY") or "var/registry"))
+    registry = Registries(Path(os.environ.get("MODEL_REGISTRY") or "var/registry")).of(DEFAULT_MARKET)
     pointer = registry.champion()
     if pointer is None:
         sys.exit(f"No model has been promoted in {registry.folder} yet: make demo")

@@ -1,6 +1,6 @@
 """The same model behind the same contract, as a FastAPI user would write it in an afternoon.
 
-    MODEL=var/registry/versions/<version> uvicorn --factory app:create_app
+    MODEL=var/registry/new-york/versions/<version> uvicorn --factory app:create_app
 
 Knows nothing of this project's packages. The handler is `async def`: the model takes a few hundredths of a millisecond,
 and FastAPI would run a plain `def` in a thread, which costs more than that.

@@ -35,7 +35,8 @@ from benchmarks.serving.servers import (
     started,
 )
 from model_registry.listing import EXAMPLE
-from model_registry.store import Registry
+from model_registry.market import DEFAULT_MARKET
+from model_registry.registries import Registries
 
 BEARABLE = 0.8
 """The share of its highest rate that a row is given when it is due; at more, it is its queue that is measured."""
@@ -52,7 +53,9 @@ def main() -> None:
     for tool, package in (("wrk", "wrk"), ("taskset", "util-linux")):
         if shutil.which(tool) is None:
             sys.exit(f"{tool} is not installed: apt-get install {package}")
-    registry = Registry(Path(os.environ.get("MODEL_REGISTRY") or ROOT / "var" / "registry").absolute())
+    registry = Registries(Path(os.environ.get("MODEL_REGISTRY") or ROOT / "var" / "registry").absolute()).of(
+        DEFAULT_MARKET
+    )
     champion = registry.champion()
     if champion is None:
         sys.exit(f"No model has been promoted in {registry.folder} yet: make demo")
