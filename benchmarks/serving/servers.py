@@ -54,6 +54,7 @@ class Command:
 
 def command(row: str, port: int, version: Path, *, python: Path, before: Path, answer: bytes) -> Command:
     """How a row's server is started on a port; `version` is the folder of the model it serves."""
+    # One market's folder is a registry of the old layout, which servers of before several markets read as well.
     registry = {"MODEL_REGISTRY": str(version.parents[1]), "PORT": str(port)}
     if row in (OURS, BEFORE):
         return Command((sys.executable, "-m", "api"), before if row == BEFORE else ROOT, registry)
