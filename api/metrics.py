@@ -40,6 +40,7 @@ class Metrics:
         self._predictions = LoopCounter(
             "api_predictions", "Listings answered.", ("market", "category", "version"), registry=to
         )
+        self._explanations = LoopCounter("api_explanations", "Answers explained.", ("market",), registry=to)
         self._together = LoopHistogram(
             "api_answered_together",
             "Single listings answered by one call of the model.",
@@ -84,6 +85,10 @@ class Metrics:
     def predicted(self, market: str, category: str, version: str, listings: int = 1) -> None:
         """Count the listings that were given a category."""
         self._predictions.inc((market, category, version), listings)
+
+    def explained(self, market: str) -> None:
+        """Count an answer that was explained."""
+        self._explanations.inc((market,))
 
     def answered_together(self, listings: int) -> None:
         """Count a call of the model that answered so many single listings."""

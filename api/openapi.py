@@ -7,7 +7,7 @@ import msgspec
 from api import examples
 from api.access import KEY_HEADER
 from api.observing import REQUEST_ID
-from api.schemas import Answer, BadListing, Health, ListingOfAMarket, Model, Problem, ServedMarket
+from api.schemas import Answer, BadListing, ExplainedAnswer, Health, ListingOfAMarket, Model, Problem, ServedMarket
 from api.settings import Settings
 from api.validation import MOST_LISTINGS, PREFIX
 from model_registry.listing import Listing, PriceCategory
@@ -57,6 +57,7 @@ def document(settings: Settings, market: Market, category: PriceCategory) -> Par
     listings = {"type": "array", "items": _ref(Listing), "minItems": 1, "maxItems": MOST_LISTINGS}
     answers = {"type": "array", "items": {"anyOf": [_ref(Answer), _ref(BadListing)]}}
     probabilities = _flag("probabilities", "Add the probabilities of the four categories.")
+    explain = _flag("explain", "Add by how much each property of the listing raised or lowered its probability.")
     partial = _flag("partial", "Answer the good listings; a bad one has its error in its place.")
     posting = _refusals(_POSTING, told, secured=secured)
     reading = _refusals(_READING, {**told, 503: {"no model": told[503]["no model"]}}, secured=secured)
@@ -64,6 +65,7 @@ def document(settings: Settings, market: Market, category: PriceCategory) -> Par
     unknown = _exemplified(_ERRORS[404], _ref(Problem), {"no such market": examples.unknown_market(market)})
     which = _market(market)
     answer_of_a_market = {"$ref": _TEMPLATE.format(name=f"Answer{_OF_A_MARKET}")}
+    explained_of_a_market = {"$ref": _TEMPLATE.format(name=f"ExplainedAnswer{_OF_A_MARKET}")}
     answers_of_a_market = {"type": "array", "items": {"anyOf": [answer_of_a_market, _ref(BadListing)]}}
     of_a_market = {"type": "array", "items": _ref(ListingOfAMarket), "minItems": 1, "maxItems": MOST_LISTINGS}
     paths: dict[str, dict[str, Part]] = {
@@ -74,10 +76,10 @@ def document(settings: Settings, market: Market, category: PriceCategory) -> Par
                 "summary": "The price category of a listing",
                 "description": "Every field is required and strictly typed, and no others are taken. The text of a "
                 f"400 for a wrong body begins with `{PREFIX}`.",
-                "parameters": [probabilities],
+                "parameters": [probabilities, explain],
                 "requestBody": _body("The listing", _ref(Listing), example),
                 "responses": {
-                    "200": _answered(_ref(Answer), answer),
+                    "200": _answered(_ref(ExplainedAnswer), answer),
                     **_with(posting, "400", "wrong fields", examples.refused_listing(market)),
                 },
             }
@@ -121,10 +123,10 @@ def document(settings: Settings, market: Market, category: PriceCategory) -> Par
                 "operationId": "classifyInMarket",
                 "summary": "The price category of a listing of a market",
                 "description": "As /classify does for the default market.",
-                "parameters": [which, probabilities],
+                "parameters": [which, probabilities, explain],
                 "requestBody": _body("The listing", _ref(ListingOfAMarket), example),
                 "responses": {
-                    "200": _answered(answer_of_a_market, answer),
+                    "200": _answered(explained_of_a_market, answer),
                     **_with(posting, "400", "wrong fields", examples.refused_listing(market)),
                     "404": unknown,
                 },
@@ -190,7 +192,17 @@ def document(settings: Settings, market: Market, category: PriceCategory) -> Par
 
 
 def _schemas(market: Market) -> dict[str, Part]:
-    kinds = [market.listing, ListingOfAMarket, Answer, BadListing, Health, Model, Problem, ServedMarket]
+    kinds = [
+        market.listing,
+        ListingOfAMarket,
+        Answer,
+        ExplainedAnswer,
+        BadListing,
+        Health,
+        Model,
+        Problem,
+        ServedMarket,
+    ]
     _, components = msgspec.json.schema_components(kinds, ref_template=_TEMPLATE)
     # With a name of its own, as other enums have: generators of clients make a type of it.
     neighbourhood = components["Listing"]["properties"]["neighbourhood"]
@@ -203,6 +215,7 @@ def _schemas(market: Market) -> dict[str, Part]:
     # The limits that the default market's have in their descriptions are not those of others.
     _copy_of_a_market(components, "Probabilities")
     _copy_of_a_market(components, "Answer")
+    _copy_of_a_market(components, "ExplainedAnswer")
     for name, what in _prices(market).items():
         components["Probabilities"]["properties"][name]["description"] = f"That a night costs {what}."
     # To msgspec an enum's texts say all; generators of clients want its type as well.

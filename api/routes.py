@@ -21,6 +21,7 @@ from api.batches import INLINE_BYTES, answer_batch, executor
 from api.bodies import json_body
 from api.champion import Champion
 from api.concurrency import ConcurrencyLimit
+from api.explaining import Explainer
 from api.faults import cut
 from api.looking import Followed
 from api.microbatch import Microbatch
@@ -50,6 +51,7 @@ class Service:
         # The gateway sends a replica at most two fifths of its limit in large requests.
         self.answering_large = ConcurrencyLimit((settings.concurrency_limit + 1) // 2, self.metrics)
         self.executor: ThreadPoolExecutor | None = None
+        self.explainer = Explainer(settings.explanation_limit, self.metrics)
         self.metrics.being_answered.set_function(lambda: self.answering.taken)
         self.metrics.concurrency_limit.set(settings.concurrency_limit)
 
@@ -67,6 +69,7 @@ class Service:
                 yield
         finally:
             self.executor.shutdown(wait=False, cancel_futures=True)
+            self.explainer.end()
 
     def champion(self, market: str | None = None) -> Champion:
         """The model that answers for a market, by default the default one.
@@ -111,11 +114,14 @@ async def classify(scope: HTTPScope, receive: Receive, send: Send) -> None:
         await answer_other_method(scope, send)
         return
     service = Service.of(scope)
-    probabilities = flag(scope, "probabilities")
+    probabilities, explain = flag(scope, "probabilities"), flag(scope, "explain")
     champion = service.champion(scope["path_params"].get("market"))
     body = await json_body(scope, receive, limit=service.settings.body_limit, seconds=service.settings.body_seconds)
     with service.answering:
-        answer = await service.microbatch.answer(champion, champion.reader.listing(body), probabilities=probabilities)
+        listing = champion.reader.listing(body)
+        answer = await service.microbatch.answer(champion, listing, probabilities=probabilities)
+        if explain:
+            answer = await service.explainer.explain(champion, listing, answer)
     service.metrics.predicted(champion.market.name, answer.price_category, champion.version)
     await send_json(send, _encode(answer), champion.raw_headers)
 

@@ -40,6 +40,29 @@ class Answer(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     ] = None
 
 
+class Explanation(msgspec.Struct, frozen=True):
+    """Why the category is that probable: together, base value and contributions are its probability."""
+
+    base_value: Annotated[
+        float, Meta(description="The category's mean probability among some listings that the model learned from.")
+    ]
+    contributions: Annotated[
+        dict[str, float],
+        Meta(description="By how much each property of the listing raises or, below 0, lowers it (Shapley values)."),
+    ]
+
+
+class ExplainedAnswer(Answer, frozen=True, omit_defaults=True, gc=False):
+    """An answer, with the reasons for it where they were asked for."""
+
+    explanation: Annotated[
+        Explanation | None, Meta(description="Why it is that category; there only where it was asked for.")
+    ] = None
+    no_explanation: Annotated[
+        str | None, Meta(description="In words why there is none, where it was asked for and cannot be given.")
+    ] = None
+
+
 class WrongField(msgspec.Struct, frozen=True, omit_defaults=True):
     """What is wrong with one field, and in a batch with which listing (counted from 0)."""
 

@@ -37,6 +37,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """How long a body may take to arrive; a slower one is a 408."""
     concurrency_limit: Positive = 200
     """How many requests may be answered at once, their bodies read, half of them large batches; one more is a 503."""
+    explanation_limit: Positive = 8
+    """How many explanations may be under way or wait for their turn; one more is a 503."""
     connection_limit: Positive = 1_000
     """How many connections may be open; for one more, the one that has kept the service waiting longest is closed."""
     buffer_limit: Positive = 64_000_000

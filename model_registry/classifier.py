@@ -108,6 +108,7 @@ def open_version(folder: Path) -> PublishedModel:
         _check_signature(manifest)
         classifier = Classifier(model)
         _check_golden(classifier, manifest)
+        _check_background(manifest)
     except (ModelRefused, ManifestRefused) as error:
         raise ModelRefused(f"version {folder.name} is refused: {error}") from error
     except OSError as error:
@@ -148,6 +149,15 @@ def _check_signature(manifest: Manifest) -> None:
         published, served = getattr(manifest.signature, part), getattr(wanted, part)
         if published != served:
             raise ModelRefused(f"its {part} are {list(published)}, this code's are {list(served)}")
+
+
+def _check_background(manifest: Manifest) -> None:
+    for listing in manifest.background:
+        if listing.neighbourhood not in manifest.market.codes:
+            raise ModelRefused(
+                f"its background listing {listing.id} is in {listing.neighbourhood}, which is none of its market's "
+                "neighbourhoods"
+            )
 
 
 def _check_golden(classifier: Classifier, manifest: Manifest) -> None:

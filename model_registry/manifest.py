@@ -9,10 +9,10 @@ from model_registry.listing import CATEGORIES, FEATURES, Listing, RoomType
 from model_registry.market import NEW_YORK, Market
 from model_registry.profile import Profile
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 """The version that is written; every version up to it is read."""
 
-_SINCE = {"profile": 2, "market": 3}
+_SINCE = {"profile": 2, "market": 3, "background": 4}
 """The schema version that brought a field; the others were there from the start."""
 
 
@@ -84,7 +84,8 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     `market` is the one it was made for; before schema version 3 each was New York's. `metrics` holds "test" and
     "cross_validation" figures by name. `data_versions` maps the key of every upstream asset ("listings",
     "models/...") to the data version the model was made from. `profile` describes the listings it was trained on;
-    schema version 1 had none. `checksum` is the SHA-256 of the manifest's own file with an empty checksum, so that no
+    schema version 1 had none. `background` are some of them, which explanations compare a listing with; before schema
+    version 4 there were none. `checksum` is the SHA-256 of the manifest's own file with an empty checksum, so that no
     byte of it can change unnoticed.
     """
 
@@ -104,6 +105,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     golden: tuple[GoldenRow, ...]
     profile: Profile | None = None
     market: Market = NEW_YORK
+    background: tuple[Listing, ...] = ()
     checksum: str = ""
 
 

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version as library_version
 from typing import cast
 
+import numpy as np
 import pandas as pd
 
 from mle_assets.evaluation.evaluation import Evaluation
@@ -13,12 +14,15 @@ from mle_assets.lineage import Lineage
 from mle_assets.listings.features import category_codes, feature_matrix, to_listing
 from mle_assets.models.training import TrainedModel
 from model_registry.classifier import Classifier
-from model_registry.listing import encode
+from model_registry.listing import CATEGORIES, Listing, encode
 from model_registry.manifest import SCHEMA_VERSION, GoldenRow, Manifest, Rows, Run, digest, signature_of
 from model_registry.market import Market
 from model_registry.profile import profile_of
 
 _GOLDEN_PER_CATEGORY = 2
+BACKGROUND = 20
+"""An explanation asks the model about some 60 rows for each: with 20 it takes some 20 ms."""
+_SEED = 0
 _LIBRARIES = ("dagster", "numpy", "onnx", "onnxruntime", "pandas", "scikit-learn", "skl2onnx")
 
 
@@ -74,7 +78,19 @@ def draft_manifest(
         golden=golden_rows(model.onnx, halves.test, market),
         market=market,
         profile=profile_of(feature_matrix(halves.train, market), category_codes(halves.train), market),
+        background=background_of(halves.train),
     )
+
+
+def background_of(train: pd.DataFrame) -> tuple[Listing, ...]:
+    """The training listings that explanations compare with: drawn by chance, each category by its share."""
+    exact = np.bincount(category_codes(train), minlength=len(CATEGORIES)) / len(train) * BACKGROUND
+    places = np.maximum(exact.astype(int), 1)
+    # What rounding down has left over goes where it took most.
+    places[np.argsort(places - exact, kind="stable")[: max(0, BACKGROUND - places.sum())]] += 1
+    shuffled = train.sample(frac=1, random_state=_SEED)
+    drawn = [shuffled[shuffled["price_category"] == code].head(place) for code, place in enumerate(places)]
+    return tuple(to_listing(row) for _, row in pd.concat(drawn).iterrows())
 
 
 def golden_rows(model: bytes, test: pd.DataFrame, market: Market) -> tuple[GoldenRow, ...]:

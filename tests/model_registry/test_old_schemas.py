@@ -15,7 +15,7 @@ from model_registry.listing import EXAMPLE
 from model_registry.manifest import ManifestRefused, read_manifest, signature_of, write_manifest
 from model_registry.market import NEW_YORK
 from model_registry.store import Registry
-from tests.making import LISBON, PROMOTE, manifest, model, publish
+from tests.making import LISBON, PROMOTE, listing, manifest, model, publish
 
 MADE_UP, CHAMPION, REFUSED = "tree-cb6001dcb78d", "tree-e1b36d9fc67c", "tree-7a39e06f0f79"
 
@@ -49,8 +49,8 @@ def test_a_manifest_of_schema_1_with_a_field_of_schema_2_is_refused(old: Registr
 
 def test_a_manifest_of_a_later_schema_is_refused_with_the_cure(old: Registry) -> None:
     content = (old.path(CHAMPION) / "manifest.json").read_bytes()
-    with pytest.raises(ManifestRefused, match="schema version 4, this code reads 1 to 3: upgrade the code"):
-        read_manifest(content.replace(b'"schema_version": 1', b'"schema_version": 4'))
+    with pytest.raises(ManifestRefused, match="schema version 5, this code reads 1 to 4: upgrade the code"):
+        read_manifest(content.replace(b'"schema_version": 1', b'"schema_version": 5'))
 
 
 def test_its_champion_is_served(old: Registry) -> None:
@@ -68,7 +68,7 @@ def test_it_is_rolled_back(old: Registry) -> None:
 def test_versions_of_both_schemas_stand_side_by_side(old: Registry) -> None:
     new = publish(old, seed=3)
     old.promote(new, PROMOTE, run_id="run-9", actor="test", instead_of=CHAMPION)
-    assert old.manifest(new).schema_version == 3
+    assert old.manifest(new).schema_version == 4
     assert old.problems() == {}
     assert old.rollback(decision=PROMOTE, actor="test").version == CHAMPION
 
@@ -89,6 +89,21 @@ def test_a_manifest_of_schema_2_is_new_yorks_and_is_written_again_to_the_byte(tm
     assert write_manifest(read_manifest(content)) == content
     with pytest.raises(ManifestRefused, match="is not the one that was published"):
         read_manifest(content.replace(b'"checksum"', b'"market": ' + msgspec.json.encode(NEW_YORK) + b', "checksum"'))
+
+
+def test_a_manifest_of_schema_3_has_no_background_and_is_written_again_to_the_byte(tmp_path: Path) -> None:
+    registry = Registry(tmp_path / "registry")
+    version = publish(registry, seed=7, schema_version=3)
+    content = (registry.path(version) / "manifest.json").read_bytes()
+    assert b'"background"' not in content
+    assert read_manifest(content).background == ()
+    assert write_manifest(read_manifest(content)) == content
+
+
+def test_a_background_listing_of_another_market_is_refused(tmp_path: Path) -> None:
+    registry = Registry(tmp_path / "registry")
+    with pytest.raises(ModelRefused, match="its background listing 39331263 is in Alfama, which is none of its market"):
+        publish(registry, seed=7, background=(listing(neighbourhood="Alfama"),))
 
 
 def test_a_manifest_holds_its_whole_market(tmp_path: Path) -> None:

@@ -1,0 +1,45 @@
+"""Explanations: worked out beside the event loop, by a thread that leaves it whatever it wants of the processor."""
+
+import asyncio
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+
+from api.champion import Champion
+from api.concurrency import ConcurrencyLimit
+from api.metrics import Metrics
+from api.schemas import Answer, ExplainedAnswer
+from model_registry.listing import Listing
+
+_LAST = 19
+"""The niceness of what runs only when nothing else wants to."""
+
+
+class Explainer:
+    """Takes explanations one after the other; raises 503 where too many wait."""
+
+    def __init__(self, limit: int, metrics: Metrics) -> None:
+        """Have room for so many, the one under way among them."""
+        self._metrics = metrics
+        self._room = ConcurrencyLimit(limit, metrics)
+        self._executor = ThreadPoolExecutor(1, thread_name_prefix="explanation", initializer=_give_way)
+
+    async def explain(self, champion: Champion, listing: Listing, answer: Answer) -> ExplainedAnswer:
+        """The champion's answer to a listing, with the reasons for it."""
+        with self._room:
+            loop = asyncio.get_running_loop()
+            explained = await loop.run_in_executor(self._executor, champion.explained, listing, answer)
+        self._metrics.explained(champion.market.name)
+        return explained
+
+    def end(self) -> None:
+        """Work out none that is not under way."""
+        self._executor.shutdown(wait=False, cancel_futures=True)
+
+
+def _give_way() -> None:
+    # Linux gives each thread a niceness of its own; elsewhere it would be the whole process's.
+    if os.uname().sysname == "Linux":
+        with suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _LAST)
