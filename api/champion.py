@@ -7,7 +7,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from api.schemas import Answer, ExplainedAnswer, Explanation, Model, Probabilities
+from api.schemas import Answer, Explanation, Model, Probabilities
 from api.validation import Reader, reader_of
 from model_registry.classifier import Classifier, PublishedModel
 from model_registry.explanation import explain
@@ -87,12 +87,11 @@ class Champion:
             for listing, code, row, asked_for in zip(listings, codes, of_each.tolist(), probabilities, strict=True)
         ]
 
-    def explained(self, listing: Listing, answer: Answer) -> ExplainedAnswer:
+    def explained(self, listing: Listing, answer: Answer) -> Answer:
         """The answer to a listing with the reasons for it: tens of milliseconds of work, beside the event loop."""
-        whole = ExplainedAnswer(answer.id, answer.price_category, answer.probabilities)
         if not len(self.background):
-            return msgspec.structs.replace(whole, no_explanation=NO_BACKGROUND.format(version=self.version))
+            return msgspec.structs.replace(answer, no_explanation=NO_BACKGROUND.format(version=self.version))
         row = encode_all([listing], self.neighbourhoods)[0]
         category = CATEGORIES.index(answer.price_category)
         found = explain(self.classifier.probabilities, row, self.background, category)
-        return msgspec.structs.replace(whole, explanation=Explanation(found.base, found.contributions))
+        return msgspec.structs.replace(answer, explanation=Explanation(found.base, found.contributions))

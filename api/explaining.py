@@ -9,7 +9,7 @@ from contextlib import suppress
 from api.champion import Champion
 from api.concurrency import ConcurrencyLimit
 from api.metrics import Metrics
-from api.schemas import Answer, ExplainedAnswer
+from api.schemas import Answer
 from model_registry.listing import Listing
 
 _LAST = 19
@@ -25,7 +25,7 @@ class Explainer:
         self._room = ConcurrencyLimit(limit, metrics)
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="explanation", initializer=_give_way)
 
-    async def explain(self, champion: Champion, listing: Listing, answer: Answer) -> ExplainedAnswer:
+    async def explain(self, champion: Champion, listing: Listing, answer: Answer) -> Answer:
         """The champion's answer to a listing, with the reasons for it."""
         with self._room:
             loop = asyncio.get_running_loop()

@@ -7,7 +7,7 @@ import msgspec
 from api import examples
 from api.access import KEY_HEADER
 from api.observing import REQUEST_ID
-from api.schemas import Answer, BadListing, ExplainedAnswer, Health, ListingOfAMarket, Model, Problem, ServedMarket
+from api.schemas import Answer, BadListing, Health, ListingOfAMarket, Model, Problem, ServedMarket
 from api.settings import Settings
 from api.validation import MOST_LISTINGS, PREFIX
 from model_registry.listing import Listing, PriceCategory
@@ -65,7 +65,6 @@ def document(settings: Settings, market: Market, category: PriceCategory) -> Par
     unknown = _exemplified(_ERRORS[404], _ref(Problem), {"no such market": examples.unknown_market(market)})
     which = _market(market)
     answer_of_a_market = {"$ref": _TEMPLATE.format(name=f"Answer{_OF_A_MARKET}")}
-    explained_of_a_market = {"$ref": _TEMPLATE.format(name=f"ExplainedAnswer{_OF_A_MARKET}")}
     answers_of_a_market = {"type": "array", "items": {"anyOf": [answer_of_a_market, _ref(BadListing)]}}
     of_a_market = {"type": "array", "items": _ref(ListingOfAMarket), "minItems": 1, "maxItems": MOST_LISTINGS}
     paths: dict[str, dict[str, Part]] = {
@@ -79,7 +78,7 @@ def document(settings: Settings, market: Market, category: PriceCategory) -> Par
                 "parameters": [probabilities, explain],
                 "requestBody": _body("The listing", _ref(Listing), example),
                 "responses": {
-                    "200": _answered(_ref(ExplainedAnswer), answer),
+                    "200": _answered(_ref(Answer), answer),
                     **_with(posting, "400", "wrong fields", examples.refused_listing(market)),
                 },
             }
@@ -126,7 +125,7 @@ def document(settings: Settings, market: Market, category: PriceCategory) -> Par
                 "parameters": [which, probabilities, explain],
                 "requestBody": _body("The listing", _ref(ListingOfAMarket), example),
                 "responses": {
-                    "200": _answered(explained_of_a_market, answer),
+                    "200": _answered(answer_of_a_market, answer),
                     **_with(posting, "400", "wrong fields", examples.refused_listing(market)),
                     "404": unknown,
                 },
@@ -196,7 +195,6 @@ def _schemas(market: Market) -> dict[str, Part]:
         market.listing,
         ListingOfAMarket,
         Answer,
-        ExplainedAnswer,
         BadListing,
         Health,
         Model,
@@ -215,7 +213,6 @@ def _schemas(market: Market) -> dict[str, Part]:
     # The limits that the default market's have in their descriptions are not those of others.
     _copy_of_a_market(components, "Probabilities")
     _copy_of_a_market(components, "Answer")
-    _copy_of_a_market(components, "ExplainedAnswer")
     for name, what in _prices(market).items():
         components["Probabilities"]["properties"][name]["description"] = f"That a night costs {what}."
     # To msgspec an enum's texts say all; generators of clients want its type as well.

@@ -30,16 +30,6 @@ class Probabilities(
     lux: Annotated[float, Meta(description="That it is Lux: above that.")]
 
 
-class Answer(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
-    """The price category of the listing with that id, and the probabilities where they were asked for."""
-
-    id: Annotated[int, Meta(description="The id that the listing was sent with.")]
-    price_category: Annotated[PriceCategory, Meta(description="The most probable category.")]
-    probabilities: Annotated[
-        Probabilities | None, Meta(description="Those of all four categories; there only where they were asked for.")
-    ] = None
-
-
 class Explanation(msgspec.Struct, frozen=True):
     """Why the category is that probable: together, base value and contributions are its probability."""
 
@@ -52,9 +42,14 @@ class Explanation(msgspec.Struct, frozen=True):
     ]
 
 
-class ExplainedAnswer(Answer, frozen=True, omit_defaults=True, gc=False):
-    """An answer, with the reasons for it where they were asked for."""
+class Answer(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """The price category of the listing with that id, and the probabilities and reasons where they were asked for."""
 
+    id: Annotated[int, Meta(description="The id that the listing was sent with.")]
+    price_category: Annotated[PriceCategory, Meta(description="The most probable category.")]
+    probabilities: Annotated[
+        Probabilities | None, Meta(description="Those of all four categories; there only where they were asked for.")
+    ] = None
     explanation: Annotated[
         Explanation | None, Meta(description="Why it is that category; there only where it was asked for.")
     ] = None

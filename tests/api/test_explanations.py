@@ -15,7 +15,7 @@ from api.app import create_app
 from api.champion import Champion
 from api.explaining import Explainer
 from api.metrics import Metrics
-from api.schemas import Answer, ExplainedAnswer
+from api.schemas import Answer
 from api.settings import Settings
 from model_registry.listing import CATEGORIES, EXAMPLE, FEATURES, RoomType
 from model_registry.market import NEW_YORK
@@ -60,7 +60,7 @@ def held(monkeypatch: pytest.MonkeyPatch) -> Iterator[Event]:
     """No explanation is begun until it is set."""
     go_on, explained = Event(), Champion.explained
 
-    def waiting(champion: Champion, *given: Any) -> ExplainedAnswer:
+    def waiting(champion: Champion, *given: Any) -> Answer:
         assert go_on.wait(10)
         return explained(champion, *given)
 
@@ -107,7 +107,7 @@ def test_one_more_than_there_is_room_for_is_turned_away_and_the_others_are_expla
     registry = Registries(folder).of("new-york")
     champion = Champion.of(registry.open(registry.versions()[0]))
 
-    async def ask() -> list[ExplainedAnswer]:
+    async def ask() -> list[Answer]:
         explainer, answer = Explainer(2, Metrics()), Answer(1, CATEGORIES[0])
         under_way = [asyncio.ensure_future(explainer.explain(champion, listing(), answer)) for _ in range(2)]
         await asyncio.sleep(0)
