@@ -68,7 +68,7 @@ class Load:
 
     def due(self, server: Server, rate: float, seconds: float) -> Figures:
         """So many listings a second, each sent when it is due."""
-        [figures] = self._open_loop(server, rate, seconds, self.single)
+        [figures] = self.open_loop(server, rate, seconds, self.single)
         server.settle()
         return figures
 
@@ -85,7 +85,7 @@ class Load:
             assert clients.stdout is not None  # noqa: S101 for the type
             if clients.stdout.readline() != "begun\n":
                 sys.exit(f"{server.row} does not answer batches of {LARGE_BATCH:,}.")
-            livez, single = self._open_loop(server, SINGLES_RATE, seconds, self.livez, self.single)
+            livez, single = self.open_loop(server, SINGLES_RATE, seconds, self.livez, self.single)
         finally:
             told = clients.communicate()[0]  # which ends their input, and so them
         batches = json.loads(told)
@@ -105,7 +105,8 @@ class Load:
         server.settle()
         return Rate(1e6 * requests / microseconds, p50 / 1e3, p99 / 1e3, used, failed)
 
-    def _open_loop(self, server: Server, rate: float, seconds: float, *requests: Path) -> list[Figures]:
+    def open_loop(self, server: Server, rate: float, seconds: float, *requests: Path) -> list[Figures]:
+        """Requests in turn, each sent when it is due; the figures of each kind."""
         numbers = (str(server.port), str(rate), str(seconds), str(OPEN_CONNECTIONS))
         command = [*self._module("open_loop"), *numbers, *map(str, requests)]
         told = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True).stdout

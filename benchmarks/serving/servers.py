@@ -106,10 +106,10 @@ class Server:
             before = now
             time.sleep(0.1)
 
-    def ask(self, body: bytes) -> tuple[int, dict[str, str], bytes]:
+    def ask(self, body: bytes, path: str = "/classify") -> tuple[int, dict[str, str], bytes]:
         """One listing's answer: the status, the headers in small letters, the body."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
-        connection.request("POST", "/classify", body, {"Content-Type": "application/json"})
+        connection.request("POST", path, body, {"Content-Type": "application/json"})
         answer = connection.getresponse()
         headers = {name.lower(): value for name, value in answer.getheaders()}
         content = answer.read()
