@@ -97,7 +97,7 @@ def test_a_model_with_other_ends_is_refused(content: bytes, difference: str) -> 
 @pytest.mark.parametrize(
     ("changes", "difference"),
     [
-        ({"schema_version": 4}, "schema version 4, this code reads 1 to 3"),
+        ({"schema_version": 5}, "schema version 5, this code reads 1 to 4"),
         ({"golden": ()}, "no golden rows"),
         ({"version": "tree-000000000000"}, "the folder is named tree-"),
         ({"candidate": "bush"}, "the model bush-"),
