@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from api.champion import Champion
 from model_registry.history import Champion as Pointer
-from model_registry.old_layout import market_of
 from model_registry.registries import MarketRegistry, Registries
 
 TURN_SECONDS = 0.5
@@ -80,12 +79,12 @@ class Look:
         self,
         number: int,
         registries: Registries,
-        default: tuple[str, str],
+        default: tuple[str | None, str],
         followed: Mapping[str, Followed],
         left_out: frozenset[str],
         tell: Callable[["Look", News], None],
     ) -> None:
-        """Look at all but `left_out`; `default` is the market of the settings, and the one that is spoken for now."""
+        """Look at all but `left_out`; `default` is the market of the settings, if any, and the one spoken for now."""
         self.number = number
         self.at: tuple[str | None, float] = (None, time.monotonic())
         """The market it is at, None for the folder of all, and since when."""
@@ -137,11 +136,13 @@ class Look:
         return Over(failure)
 
     def _spoken_for(self) -> str:
-        # A folder of the old layout has one market, and the routes without one have always spoken for that.
+        # The only market there is meant where none was named. A second one that comes later changes nothing: what a
+        # client is answered about must not change under it.
         wanted, present = self._default
-        if (self._registries.folder / wanted).exists():
+        if wanted is not None:
             return wanted
-        return market_of(self._registries.folder) or present
+        there = self._registries.markets()
+        return there[0] if len(there) == 1 else present
 
     def _is_new(self, market: str) -> bool:
         # Whether the market's pointer names another version than the one that answers.

@@ -64,8 +64,11 @@ class Serving:
     touches no other market.
     """
 
-    def __init__(self, registries: Registries, metrics: Metrics, market: str = DEFAULT_MARKET) -> None:
-        """Serve from these registries, first of all this market; nothing is read before `following`."""
+    def __init__(self, registries: Registries, metrics: Metrics, market: str | None = None) -> None:
+        """Serve from these registries, first of all this market; nothing is read before `following`.
+
+        Without one it is the only one there, or New York.
+        """
         self._registries, self._wanted = registries, market
         self.metrics = metrics
         self.ending = False
@@ -73,9 +76,9 @@ class Serving:
         self.listed = False
         """Whether it is known which markets there are."""
         self._followed: dict[str, Followed] = {}
-        self.default = self._follow(market)
+        self.default = self._follow(market or DEFAULT_MARKET)
         """The market that the routes without one speak for."""
-        self._spoken_for = market
+        self._spoken_for = market or DEFAULT_MARKET
         self._problem: str | None = None
         self._logged: tuple[type, str] | None = None
         self._hangs: dict[str | None, Hang] = {}
@@ -329,12 +332,9 @@ class Serving:
 
     def _nothing_promoted(self, one: Followed) -> str:
         folder = self._registries.folder
-        if one is not self.default:
-            return f"No model of {one.name} has been promoted in {folder} yet: run the pipeline for it."
-        words = f"No model has been promoted in {folder} yet: run the pipeline."
-        if not self.champions():
+        if one is self.default and self._wanted is None and not self.champions():
+            return f"No model has been promoted in {folder} yet: run the pipeline."
+        words = f"No model of {one.name} has been promoted in {folder} yet: run the pipeline for it."
+        if one is not self.default or not self.champions():
             return words
-        return (
-            f"{words} Served: {self.served_in_words()}; MARKET chooses which market the service speaks for where none "
-            "is named."
-        )
+        return f"{words} Served: {self.served_in_words()}; MARKET chooses whom the routes without a market speak for."

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from model_registry.market import DEFAULT_MARKET, is_market_name
+from model_registry.market import is_market_name
 from model_registry.settings import DEFAULT_REGISTRY, BadSetting
 
 Positive = Annotated[int, Meta(ge=1)]
@@ -17,8 +17,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     model_registry: str = DEFAULT_REGISTRY
     """The registry folder; the pipeline is given the same."""
-    market: str = DEFAULT_MARKET
-    """The market that /classify, /classify/batch and /model speak for."""
+    market: str | None = None
+    """The market that /classify, /classify/batch and /model speak for; unless set, the only one there, or New York."""
     host: str = "127.0.0.1"
     """The address to listen on; in a container 0.0.0.0."""
     port: Annotated[int, Meta(ge=1, le=65535)] = 8000
@@ -62,7 +62,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         """Raise BadSetting where no market can be called so."""
-        if not is_market_name(self.market):
+        if self.market is not None and not is_market_name(self.market):
             raise BadSetting(
                 f"MARKET={self.market!r} cannot be used: a market's name is small letters and digits with single "
                 "hyphens between, as in new-york; see `models markets`"

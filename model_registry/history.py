@@ -99,7 +99,7 @@ def read_champion(content: bytes) -> Champion:
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise HistoryDamaged(
             f"champion.json is damaged ({error}): remove it, see with `models history` which version was the champion, "
-            "and make it that again with `models promote`"
+            "and make it that again with `models promote` (`models --market ...` where there are several markets)"
         ) from error
 
 

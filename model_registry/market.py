@@ -7,6 +7,7 @@ from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast
+from unicodedata import normalize
 
 import msgspec
 from msgspec import Meta
@@ -153,6 +154,11 @@ def market_in(content: bytes, name: str) -> Market:
     written = msgspec.toml.decode(content, type=dict[str, Any])
     if "name" in written:
         raise ValueError("it names itself, and its name is that of the file, without the ending")
+    neighbourhoods = written.get("neighbourhoods")
+    if isinstance(neighbourhoods, list):
+        # An Ó of two code points is the Ó of one, in snapshots as here.
+        named = [normalize("NFC", one) if isinstance(one, str) else one for one in neighbourhoods]
+        written = {**written, "neighbourhoods": named}
     return msgspec.convert({"name": name, **written}, Market)
 
 

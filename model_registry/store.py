@@ -132,7 +132,10 @@ class Registry:
                 f"its {MANIFEST_FILE} cannot be read ({error.strerror}): restore the version from a back-up or an "
                 "exported archive"
             ) from error
-        return read_manifest(content)
+        manifest = read_manifest(content)
+        if problem := self._foreign(manifest):
+            raise ManifestRefused(problem)
+        return manifest
 
     def manifests(self) -> tuple[list[Manifest], dict[str, str]]:
         """The manifests of all versions, newest first, and for versions without a readable one the reason."""
@@ -295,10 +298,17 @@ class Registry:
 
     def _open(self, folder: Path) -> PublishedModel:
         published = open_version(folder)
-        market = published.manifest.market.name
-        if self.market not in (None, market):
-            raise ModelRefused(f"version {folder.name} is refused: it is {market}'s, and this registry {self.market}'s")
+        if problem := self._foreign(published.manifest):
+            raise ModelRefused(f"version {folder.name} is refused: {problem}")
         return published
+
+    def _foreign(self, manifest: Manifest) -> str | None:
+        if self.market in (None, manifest.market.name):
+            return None
+        return (
+            f"it is {manifest.market.name}'s, and this registry {self.market}'s: remove it, and take it into its own "
+            "with `models import`"
+        )
 
     def _event(self, action: Action, version: str, decision: Decision, run_id: str | None, actor: str) -> Event:
         champion, events = self.champion(), self.history()

@@ -96,6 +96,7 @@ def test_every_check_blocks_what_would_lie_without_it() -> None:
         "listings_lie_in_their_market",
         "positions_are_precise",
         "positions_fit_their_neighbourhoods",
+        "prices_can_be_read",
         "prices_are_plausible",
         "the_median_price_is_plausible",
         "amenities_are_lists",

@@ -18,6 +18,7 @@ from mle_assets.listings.parsing import (
     is_ambiguous_price,
     parse_bathrooms,
     parse_integer,
+    parse_name,
     parse_number,
     parse_price,
     was_a_float,
@@ -60,7 +61,7 @@ def clean(raw: pd.DataFrame, source: str, market: Market) -> Cleaned:
     columns |= {name: parse_number(raw[name]) for name in ("latitude", "longitude")}
     columns["bathrooms"] = parse_bathrooms(raw["bathrooms_text"], raw["bathrooms"])
     price = parse_price(raw["price"], market.currency)
-    neighbourhood = raw[market.neighbourhood_column].str.strip()
+    neighbourhood = parse_name(raw[market.neighbourhood_column])
     reasons = {
         **_price_reasons(raw["price"], price, market),
         **_numeric_reasons(raw, columns),

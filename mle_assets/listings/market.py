@@ -16,7 +16,8 @@ import numpy as np
 import pandas as pd
 
 from mle_assets.listings.bad_snapshot import BadSnapshot
-from mle_assets.listings.parsing import parse_number, parse_price
+from mle_assets.listings.parsing import parse_name, parse_number, parse_price
+from mle_assets.listings.plausibility import MOST_UNREAD_PRICES
 from mle_assets.listings.snapshot import read_snapshot
 from model_registry.listing import CATEGORIES
 from model_registry.market import market_in
@@ -31,6 +32,8 @@ _COLUMNS = ("neighbourhood_group_cleansed", "neighbourhood_cleansed")
 _LEAST_FILLED = 0.95
 _ROOM = 0.03
 """Degrees around the outermost listings, some three kilometres."""
+_FAR, _FEW = 5.0, 0.05
+"""Degrees from the middle that are another region, and the share of listings that may lie there by mistake."""
 _RARE = 0.0005
 """The share of listings on each side of the box that may lie anywhere."""
 
@@ -46,14 +49,9 @@ def draft(raw: pd.DataFrame, name: str, currency: str, title: str | None = None)
     """
     raw = raw.mask(raw == "")
     column = _column(raw)
-    sizes = raw[column].str.strip().dropna()
+    sizes = parse_name(raw[column]).dropna()
     sizes = sizes[sizes != ""].value_counts().sort_index().sort_values(ascending=False, kind="stable")
-    prices = parse_price(raw["price"], currency)
-    prices = prices[prices > 0]
-    if prices.empty:
-        raise CannotDraft(
-            f"none of the {len(raw):,} prices can be read as {currency}: is it the currency in which they are written?"
-        )
+    prices = _prices(raw["price"].dropna(), currency)
     limits = propose_limits(prices)
     lowest = as_chosen(limits[0] / 9)
     title = title or name.replace("-", " ").title()
@@ -86,6 +84,22 @@ def draft(raw: pd.DataFrame, name: str, currency: str, title: str | None = None)
     except ValueError as error:
         raise CannotDraft(f"a market cannot be made of it: {error}") from error
     return text
+
+
+def _prices(written: pd.Series, currency: str) -> pd.Series:
+    if written.empty:
+        raise CannotDraft("all its prices are empty: another snapshot is needed")
+    prices = parse_price(written, currency)
+    unread = written[prices.isna()]
+    if len(unread) > MOST_UNREAD_PRICES * len(written):
+        raise CannotDraft(
+            f"{len(unread):,} of its {len(written):,} prices cannot be read as {currency} without doubt, as "
+            f"{unread.iloc[0]!r}: name their currency, or write them as 1234.50"
+        )
+    prices = prices[prices > 0]
+    if prices.empty:
+        raise CannotDraft("all its prices are 0: another snapshot is needed")
+    return prices
 
 
 def propose_limits(prices: pd.Series) -> tuple[float, float, float]:
@@ -148,25 +162,39 @@ def _about_limits(prices: pd.Series, limits: Sequence[float]) -> list[str]:
         f"# ({shares}): {told}.",
     ]
     scarce = [str(name) for name, count in zip(CATEGORIES, counts, strict=True) if count < LEAST_OF_A_CATEGORY]
-    if scarce:
+    if len(scarce) == len(CATEGORIES):
+        lines.append(f"# {len(prices)} prices are too few to learn from, whatever the limits: hundreds are needed.")
+    elif scarce:
         lines.append(f"# Too few listings are {' and '.join(scarce)} to learn from: choose other limits.")
     return lines
 
 
 def _box(raw: pd.DataFrame) -> list[str]:
-    sides: dict[str, float] = {}
+    sides, far = dict[str, float](), pd.Series(data=False, index=raw.index)
     for name, (low, high), bound in (("latitude", ("south", "north"), 90), ("longitude", ("west", "east"), 180)):
         values = parse_number(raw[name]).dropna()
         values = values[values.abs() <= bound]
         if values.empty:
-            return []
+            told = raw[name].dropna()
+            example = f", as {told.iloc[0]!r}" if len(told) else ""
+            raise CannotDraft(f"none of its listings has a {name} that can be read{example}: degrees are needed")
+        away = (values - values.median()).abs() > _FAR
+        if away.mean() > _FEW:
+            raise CannotDraft(
+                f"its listings lie more than {_FAR:g} degrees of {name} apart, as on both sides of the date line: "
+                "a market is one region, and does not span longitude 180"
+            )
+        far |= away.reindex(raw.index, fill_value=False)
+        values = values[~away]
         least, most = np.quantile(values, [_RARE, 1 - _RARE], method="inverted_cdf")
         sides[low] = max(-bound, math.floor(100 * (least - _ROOM)) / 100)
         sides[high] = min(bound, math.ceil(100 * (most + _ROOM)) / 100)
+    mistaken = [f"# {far.sum():,} of them lie more than {_FAR:g} degrees away from the others, and outside."]
     return [
         "",
         "# Where the listings lie, with some three kilometres around them. A snapshot of which more than 0.1% lie",
         "# outside is refused.",
+        *(mistaken if far.any() else []),
         "[box]",
         *(f"{side} = {degrees:g}" for side, degrees in sides.items()),
     ]

@@ -33,18 +33,26 @@ _SIGNS = {
     "GBP": ("£",),
     "HKD": (r"HK\$",),
     "HUF": ("Ft",),
+    "IDR": (r"Rp\.?",),
     "ILS": ("₪",),
+    "INR": ("₹", r"Rs\.?"),
     "ISK": (r"kr\.?",),
     "JPY": ("¥", "￥", "円"),
+    "KRW": ("₩", "￦", "원"),
     "MXN": (r"MX\$",),
+    "MYR": ("RM",),
     "NOK": (r"kr\.?",),
     "NZD": (r"NZ\$",),
+    "PHP": ("₱",),
     "PLN": ("zł",),
     "SEK": (r"kr\.?",),
     "SGD": (r"S\$",),
     "THB": ("฿",),
     "TRY": ("₺", "TL"),
+    "TND": ("DT",),
     "TWD": (r"NT\$",),
+    "USD": (r"US\$",),
+    "VND": ("₫", "đ"),
     "ZAR": ("R",),
 }
 """What people write for a currency besides its code, as regular expressions."""
@@ -97,9 +105,9 @@ def was_a_float(text: pd.Series) -> pd.Series:
 def parse_price(text: pd.Series, currency: str = "USD") -> pd.Series:
     """Prices as float64: "$1,234.00" is 1234.0; missing, unreadable and ambiguous ones are NaN.
 
-    A dollar sign stands before prices of any currency: Inside Airbnb writes it everywhere. Of a currency other than the
-    dollar other notations are read as well, with its own sign or code before or behind: "€1.234,00", "1 234,50 kr".
-    The sign or code of any other currency makes a price unreadable.
+    A dollar sign stands before prices of any currency: Inside Airbnb writes it everywhere. The currency's own sign or
+    code is read before and behind a price, and of a currency other than the dollar other notations are as well:
+    "€1.234,00", "1 234,50 kr". The sign or code of any other currency makes a price unreadable.
     """
     strings = _in_dollar_notation(pa.array(text), currency)
     plain = pc.match_substring_regex(strings, r"^\$?([0-9]{1,20}|[1-9][0-9]{0,2}(,[0-9]{3}){1,6})(\.[0-9]{1,40})?$")
@@ -120,16 +128,20 @@ def _three_decimals(strings: pa.ChunkedArray) -> pa.ChunkedArray:
 def _in_dollar_notation(strings: pa.ChunkedArray, currency: str) -> pa.ChunkedArray:
     # Only what has one meaning is rewritten: a comma before one or two digits at the end is a decimal comma, and groups
     # of three digits are thousands where a decimal comma follows, where there are several, or between spaces.
-    if currency == "USD":
-        return strings
     mark = rf"(?:\$|{'|'.join((currency, *_SIGNS.get(currency, ())))})"
-    bare = pc.replace_substring_regex(strings, rf"^{mark}{_SPACE}?([0-9].*)$", r"\1")
+    bare = pc.replace_substring_regex(pc.utf8_trim_whitespace(strings), rf"^{mark}{_SPACE}?([0-9].*)$", r"\1")
     bare = pc.replace_substring_regex(bare, rf"^(.*[0-9]){_SPACE}?{mark}$", r"\1")
-    for notation, thousands in _NOTATIONS:
+    for notation, thousands in () if currency == "USD" else _NOTATIONS:
         matches = pc.match_substring_regex(bare, notation)
         joined = pc.replace_substring_regex(pc.if_else(matches, bare, None), thousands, "")
         bare = pc.if_else(matches, pc.replace_substring(joined, ",", "."), bare)
     return bare
+
+
+def parse_name(text: pd.Series) -> pd.Series:
+    """Names without spaces around, and in one form: an Ó of two code points is the Ó of one (Unicode's NFC)."""
+    names = pc.utf8_trim_whitespace(pc.utf8_normalize(pa.array(text), form="NFC"))
+    return names.to_pandas().set_axis(text.index).astype("str")
 
 
 def parse_bathrooms(text: pd.Series, number: pd.Series) -> pd.Series:

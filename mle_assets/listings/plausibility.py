@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from mle_assets.failures import refusing
 from mle_assets.listings.cleaning import listings, share_of
-from mle_assets.listings.parsing import is_empty_list, is_json_list
+from mle_assets.listings.parsing import is_empty_list, is_json_list, parse_price
 from model_registry.market import Market
 
 MOST_OUTSIDE = 0.001
@@ -27,6 +27,9 @@ where the neighbourhoods are."""
 
 MOST_COARSE = 0.10
 """0.2 % have a coordinate of no more than two decimals, which is what chance gives."""
+
+MOST_UNREAD_PRICES = 0.02
+"""All can be read in New York's snapshot and Jersey City's."""
 
 HIGHEST_PRICE = 25.0
 """Times the upper limit of High, 10,000 dollars in New York: the dearest is 999 there and 4,095 in Jersey City; newer
@@ -137,6 +140,22 @@ def positions_fit_their_neighbourhoods(listings: pd.DataFrame, _: pd.DataFrame, 
     )
 
 
+def prices_can_be_read(_: pd.DataFrame, raw: pd.DataFrame, market: Market) -> Finding:
+    """Hardly a price of the snapshot is written so that it cannot be read: the dearest would be the ones to go."""
+    written = raw["price"].dropna()
+    written = written[written != ""]
+    unread = written[parse_price(written, market.currency).isna()]
+    example = f", as {unread.iloc[0]!r}" if len(unread) else ""
+    return _at_most(
+        MOST_UNREAD_PRICES,
+        pd.Series(written.index.isin(unread.index)),
+        "share_unread",
+        "prices",
+        f"cannot be read as {market.currency} without doubt{example}",
+        "are they in another currency, or do points stand for thousands?",
+    )
+
+
 def prices_are_plausible(listings: pd.DataFrame, _: pd.DataFrame, market: Market) -> Finding:
     """Hardly a listing costs more than any real one does."""
     highest = HIGHEST_PRICE * market.category_limits[-1]
@@ -238,6 +257,7 @@ CLAIMS = (
     listings_lie_in_their_market,
     positions_are_precise,
     positions_fit_their_neighbourhoods,
+    prices_can_be_read,
     prices_are_plausible,
     the_median_price_is_plausible,
     amenities_are_lists,

@@ -36,7 +36,8 @@ def markets(chosen: Chosen, *, as_json: bool) -> None:
         champion = "damaged" if "damaged" in one else one["champion"] or "none yet"
         table.add_row("→" if one["market"] == own else "", one["market"], champion, since, str(one["versions"]))
     print_table(table)
-    print_wrapped("→ is the one that commands are about unless --market or MARKET names another.")
+    if any(one["market"] == own for one in found):
+        print_wrapped("→ is the one that commands are about unless --market or MARKET names another.")
     for one in found:
         if "damaged" in one:
             print_wrapped(f"{one['market']}: {one['damaged']}")

@@ -314,7 +314,10 @@ def test_a_version_in_the_wrong_markets_folder_is_refused_and_the_others_answer(
     pointer.write_text(pointer.read_text().replace(ours, strange))
     until(lambda: "detail" in changing.get("/readyz").json()["markets"]["lisbon"], seconds=3)
     time.sleep(1.2)
-    words = f"version {strange} is refused: it is new-york's, and this registry lisbon's"
+    words = (
+        f"version {strange} is refused: it is new-york's, and this registry lisbon's: remove it, and take it into its "
+        "own with `models import`"
+    )
     assert changing.get("/readyz").json()["markets"] == {
         "lisbon": {"status": "ready", "model_version": ours, "detail": words}
     }
@@ -356,12 +359,12 @@ def test_where_only_other_markets_have_a_champion_it_is_not_ready_and_says_which
     registries: Registries,
 ) -> None:
     shutil.rmtree(registries.folder / "new-york")
-    with served(registries.folder) as client:
+    with served(registries.folder, market="new-york") as client:
         until(lambda: names(client) == ["lisbon"])
         told = client.get("/readyz")
         words = (
-            f"No model has been promoted in {registries.folder} yet: run the pipeline. Served: lisbon; MARKET chooses "
-            "which market the service speaks for where none is named."
+            f"No model of new-york has been promoted in {registries.folder} yet: run the pipeline for it. Served: "
+            "lisbon; MARKET chooses whom the routes without a market speak for."
         )
         assert (told.status_code, told.json()["detail"]) == (503, words)
         assert told.json()["markets"]["lisbon"]["status"] == "ready"
@@ -381,8 +384,12 @@ def test_a_registry_of_the_old_layout_is_spoken_for_also_after_it_was_taken_over
         version = promoted(Registries(tmp_path), 1, LISBON)
         assert (tmp_path / "lisbon").is_dir()
         until(lambda: client.get("/model").headers["X-Model-Version"] == version, seconds=2.5)
+        # Nor does a restart change whom it speaks for, as long as there is no other.
+        with served(tmp_path) as again:
+            assert again.post("/classify", json=example("L'Alfama")).headers["X-Market"] == "lisbon"
         promoted(Registries(tmp_path), 2, NEW_YORK)
-        until(lambda: client.get("/model").headers["X-Market"] == "new-york", seconds=2.5)
+        until(lambda: names(client) == ["lisbon", "new-york"], seconds=2.5)
+        assert client.get("/model").headers["X-Market"] == "lisbon"
 
 
 def test_a_registry_of_the_old_layout_that_can_be_read_no_more_keeps_answering_for_its_market(tmp_path: Path) -> None:

@@ -21,8 +21,8 @@ def test_keys_and_origins_are_parted_by_commas() -> None:
     assert settings.origins() == ()
 
 
-def test_the_market_is_the_default_one_unless_another_is_named() -> None:
-    assert read_settings(Settings, {}).market == "new-york"
+def test_the_market_is_left_to_the_registry_unless_one_is_named() -> None:
+    assert read_settings(Settings, {}).market is None
     assert read_settings(Settings, {"MARKET": "lisbon"}).market == "lisbon"
 
 

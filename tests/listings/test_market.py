@@ -47,6 +47,46 @@ def test_jersey_citys_listings_are_kept_by_the_market_that_is_drafted_from_them(
     assert {reason.split()[1] for reason in cleaned.dropped} == {"missing"}
 
 
+def test_a_city_whose_dearest_prices_cannot_be_read_is_not_drafted(raw: pd.DataFrame) -> None:
+    krona = raw["price"].str.replace("$", "", regex=False).str.replace(",", ".", regex=False)
+    dear = krona.index % 10 == 0
+    with pytest.raises(CannotDraft, match="20[0-9] of its 1,999 prices cannot be read as SEK without doubt, as '1.234 kr'"):
+        draft(raw.assign(price=krona.mask(dear, "1.234 kr")), "stockholm", "SEK")
+
+
+def test_a_city_on_both_sides_of_the_date_line_is_not_drafted(raw: pd.DataFrame) -> None:
+    east = raw.index % 2 == 0
+    longitude = pd.Series(["179.9"] * len(raw), dtype="str").mask(east, "-179.9")
+    with pytest.raises(CannotDraft, match="both sides of the date line: a market is one region"):
+        draft(raw.assign(longitude=longitude), "suva", "FJD")
+
+
+def test_a_few_positions_far_away_do_not_widen_the_box(raw: pd.DataFrame) -> None:
+    far = raw.index < 5
+    lost = raw.assign(latitude=raw["latitude"].mask(far, "0"), longitude=raw["longitude"].mask(far, "0"))
+    content = draft(lost, "new-york", "USD")
+    assert "# 5 of them lie more than 5 degrees away from the others, and outside.\n" in content
+    box = market_in(content.encode(), "new-york").box
+    assert box
+    assert box.south > 40
+    assert box.east < -73
+
+
+def test_a_neighbourhoods_name_is_one_however_its_accents_are_written(raw: pd.DataFrame) -> None:
+    composed, apart = "Ópera", "O\u0301pera"
+    names = pd.Series([composed, apart, f" {composed} ", "Alfama"] * 500, dtype="str")
+    city = raw.assign(neighbourhood_group_cleansed=names)
+    market = market_in(draft(city, "lisbon", "EUR").encode(), "lisbon")
+    assert market.neighbourhoods == (composed, "Alfama")
+    assert market_in(draft(city, "lisbon", "EUR").replace(composed, apart).encode(), "lisbon") == market
+    assert set(clean(city, "lisbon.csv", market).listings["neighbourhood"]) == {composed, "Alfama"}
+
+
+def test_a_handful_of_listings_is_said_to_be_too_few_whatever_the_limits(raw: pd.DataFrame) -> None:
+    content = draft(raw.head(40), "new-york", "USD")
+    assert "# 40 prices are too few to learn from, whatever the limits: hundreds are needed.\n" in content
+
+
 def test_forty_neighbourhoods_of_any_names_are_drafted_and_kept(raw: pd.DataFrame) -> None:
     names = np.array(MANY, dtype=object)[np.arange(len(raw)) % len(MANY)]
     city = raw.assign(neighbourhood_group_cleansed=None, neighbourhood_cleansed=names).astype("str")
@@ -79,8 +119,15 @@ def test_the_column_that_names_a_neighbourhood_for_nearly_all_is_taken(raw: pd.D
             {"neighbourhood_group_cleansed": None, "neighbourhood_cleansed": None},
             "are missing or empty: no neighbourhoods are named",
         ),
-        ({"price": None}, "none of the 2,000 prices can be read as USD"),
-        ({"price": "£75"}, "none of the 2,000 prices can be read as USD"),
+        ({"price": None}, "all its prices are empty: another snapshot is needed"),
+        ({"price": "$0.00"}, "all its prices are 0: another snapshot is needed"),
+        (
+            {"price": "£75"},
+            "2,000 of its 2,000 prices cannot be read as USD without doubt, as '£75': name their currency, or write "
+            "them as 1234.50",
+        ),
+        ({"latitude": "40,73"}, "none of its listings has a latitude that can be read, as '40,73': degrees are needed"),
+        ({"longitude": None}, "none of its listings has a longitude that can be read: degrees are needed"),
     ],
 )
 def test_a_snapshot_without_what_is_needed_is_refused_in_words(

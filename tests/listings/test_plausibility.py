@@ -56,6 +56,12 @@ def times(factor: float) -> Callable[[pd.Series], object]:
 
 
 DAMAGES: dict[str, tuple[Callable[[pd.DataFrame], pd.DataFrame], str, str]] = {
+    "a tenth of the prices has points for thousands": (
+        lambda raw: changed(raw, "price", lambda values: ["1.234 kr"] * len(values), one_in=10),
+        "prices_can_be_read",
+        "200 of 1,999 prices (10.0%) cannot be read as USD without doubt, as '1.234 kr', at most 2% may: are they in "
+        "another currency, or do points stand for thousands?",
+    ),
     "the longitude lost its sign": (
         lambda raw: changed(raw, "longitude", lambda values: values.str.strip("-")),
         "listings_lie_in_their_market",
