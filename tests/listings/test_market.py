@@ -50,7 +50,7 @@ def test_jersey_citys_listings_are_kept_by_the_market_that_is_drafted_from_them(
 def test_a_city_whose_dearest_prices_cannot_be_read_is_not_drafted(raw: pd.DataFrame) -> None:
     krona = raw["price"].str.replace("$", "", regex=False).str.replace(",", ".", regex=False)
     dear = krona.index % 10 == 0
-    with pytest.raises(CannotDraft, match="20[0-9] of its 1,999 prices cannot be read as SEK without doubt, as '1.234 kr'"):
+    with pytest.raises(CannotDraft, match="20[0-9] of its 1,999 prices cannot be read as SEK .*, as '1.234 kr'"):
         draft(raw.assign(price=krona.mask(dear, "1.234 kr")), "stockholm", "SEK")
 
 
