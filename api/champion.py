@@ -15,7 +15,8 @@ from model_registry.listing import CATEGORIES, Listing, encode_all
 from model_registry.market import Market
 
 NO_BACKGROUND = (
-    "The version {version} was published without the listings that explanations compare with: train and promote again."
+    "The version {version} was published without the listings that explanations compare with: the next other model "
+    "that is promoted has them."
 )
 
 

@@ -94,7 +94,7 @@ def test_a_version_without_a_background_is_answered_and_says_why_not_explained(c
     assert "explanation" not in answer.json()
     assert answer.json()["no_explanation"] == (
         f"The version {answer.headers['X-Model-Version']} was published without the listings that explanations "
-        "compare with: train and promote again."
+        "compare with: the next other model that is promoted has them."
     )
 
 
