@@ -94,7 +94,7 @@ def _prices(written: pd.Series, currency: str) -> pd.Series:
     if len(unread) > MOST_UNREAD_PRICES * len(written):
         raise CannotDraft(
             f"{len(unread):,} of its {len(written):,} prices cannot be read as {currency} without doubt, as "
-            f"{unread.iloc[0]!r}: name their currency, or write them as 1234.50"
+            f"{unread.iloc[0][:40]!r}: name their currency, or write them as 1234.50"
         )
     prices = prices[prices > 0]
     if prices.empty:
@@ -176,7 +176,7 @@ def _box(raw: pd.DataFrame) -> list[str]:
         values = values[values.abs() <= bound]
         if values.empty:
             told = raw[name].dropna()
-            example = f", as {told.iloc[0]!r}" if len(told) else ""
+            example = f", as {told.iloc[0][:40]!r}" if len(told) else ""
             raise CannotDraft(f"none of its listings has a {name} that can be read{example}: degrees are needed")
         away = (values - values.median()).abs() > _FAR
         if away.mean() > _FEW:

@@ -145,7 +145,7 @@ def prices_can_be_read(_: pd.DataFrame, raw: pd.DataFrame, market: Market) -> Fi
     written = raw["price"].dropna()
     written = written[written != ""]
     unread = written[parse_price(written, market.currency).isna()]
-    example = f", as {unread.iloc[0]!r}" if len(unread) else ""
+    example = f", as {unread.iloc[0][:40]!r}" if len(unread) else ""
     return _at_most(
         MOST_UNREAD_PRICES,
         pd.Series(written.index.isin(unread.index)),
