@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from local.processes import free_port, is_taken, running
-from model_registry.store import Registry
+from model_registry.registries import Registries
 from tests.waiting import until
 
 ROOT = Path(__file__).parents[2]
@@ -116,7 +116,7 @@ def test_it_is_quiet_until_ready_then_tells_what_happens_and_leaves_nothing_runn
         launch = ["dagster", "job", "launch", "-j", "training"]
         subprocess.run(launch, cwd=home, env=environment(home), check=True, capture_output=True)
         until(lambda: len(told()) == 4, seconds=400, every=0.5)
-        champion = Registry(home / "var" / "registry").champion()
+        champion = Registries(home / "var" / "registry").of("new-york").champion()
         assert champion
         assert told()[1].startswith("training   succeeded after ")
         # The champion is there before its run has ended.
