@@ -13,6 +13,7 @@ import dagster as dg
 
 from local.news import why_it_failed
 from local.processes import free_port, request, running
+from mle_assets.lineage import materialization
 from model_registry.manifest import Manifest
 from model_registry.market import DEFAULT_MARKET, FOLDER, BadMarket, find_market
 from model_registry.registries import Registries
@@ -94,9 +95,10 @@ def show_leaderboard() -> None:
 def wait_for_promotion(daemon: subprocess.Popen[bytes]) -> None:
     """Until the champion was chosen from the latest leaderboard."""
     with dg.DagsterInstance.get() as instance:
-        leaderboards = dg.AssetRecordsFilter(dg.AssetKey("leaderboard"), asset_partitions=[market_name()])
-        latest = instance.fetch_materializations(leaderboards, limit=1).records[0].storage_id
-        filters = dg.RunsFilter(tags={"dagster/run_key": f"leaderboard-{latest}"})
+        latest = materialization(instance, market_name(), "leaderboard")
+        if latest is None:
+            sys.exit("Dagster has no record of the leaderboard that was just made: is DAGSTER_HOME another one?")
+        filters = dg.RunsFilter(tags={"dagster/run_key": f"leaderboard-{latest.storage_id}"})
         asked_for = False
         for _ in ticks(PROMOTION_SECONDS, "no promotion", daemon):
             for run in instance.get_runs(filters, limit=1):

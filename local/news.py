@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 
 from mle_assets.failures import job_name, why
+from mle_assets.partitions import MARKET_TAG
 from model_registry.history import Event, HistoryDamaged
 from model_registry.registries import Registries
 
@@ -14,7 +15,6 @@ _ENDED = {
     dg.DagsterRunStatus.FAILURE: "failed",
     dg.DagsterRunStatus.CANCELED: "was cancelled",
 }
-_MARKET_TAG = "dagster/partition"
 _OVERLAP = timedelta(minutes=1)
 
 
@@ -64,7 +64,7 @@ class News:
         run = record.dagster_run
         took = f" after {record.end_time - record.start_time:.0f} s" if record.start_time and record.end_time else ""
         reason = f": {why_it_failed(self._instance, run.run_id)}" if run.status == dg.DagsterRunStatus.FAILURE else ""
-        market = run.tags.get(_MARKET_TAG, self._default)
+        market = run.tags.get(MARKET_TAG, self._default)
         of = "" if market == self._default else f"of {market} "
         return f"{job_name(run.job_name):<10} {of}{_ENDED[run.status]}{took} (run {run.run_id[:8]}){reason}"
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
+from mle_assets.lineage import inputs, materialization
 from mle_assets.listings.content import ENDINGS
 from mle_assets.partitions import MARKET_TAG
 
@@ -27,7 +28,6 @@ _JOBS = {
 }
 
 _LEADERBOARD = dg.AssetKey("leaderboard")
-_CHAMPION = dg.AssetKey("champion")
 _SETTLED_SECONDS = 5
 _KNOWN_ENDINGS = ", ".join(ENDINGS)
 _MOST_NAMES = 10
@@ -59,7 +59,7 @@ def promote_best_model_sensor(markets: Iterable[str]) -> dg.SensorDefinition:
         new = {
             market: leaderboard
             for market, leaderboard in latest.items()
-            if _chosen_from(context.instance, market) != str(leaderboard)
+            if _chosen_from(context.instance, market) != leaderboard
         }
         for market, leaderboard in new.items():
             yield dg.RunRequest(run_key=f"leaderboard-{leaderboard}", partition_key=market)
@@ -78,12 +78,10 @@ def latest_leaderboards(instance: dg.DagsterInstance, markets: Sequence[str]) ->
     return {market: found[market] for market in markets if market in found}
 
 
-def _chosen_from(instance: dg.DagsterInstance, market: str) -> str | None:
+def _chosen_from(instance: dg.DagsterInstance, market: str) -> int | None:
     # The leaderboard that a market's champion was chosen from, by its storage id.
-    of_market = dg.AssetRecordsFilter(asset_key=_CHAMPION, asset_partitions=[market])
-    records = instance.fetch_materializations(of_market, limit=1).records
-    materialization = records[0].asset_materialization if records else None
-    return (materialization.tags or {}).get("dagster/input_event_pointer/leaderboard") if materialization else None
+    champion = materialization(instance, market, "champion")
+    return inputs(champion).get("leaderboard") if champion else None
 
 
 def new_snapshot_sensor(folder: str, markets: Iterable[str], default_market: str) -> dg.SensorDefinition:

@@ -74,7 +74,7 @@ def trace(instance: dg.DagsterInstance, market: str, *keys: str) -> Lineage:
             )
         if seen is None or record.storage_id > seen.storage_id:
             records[key] = record
-        open_ends.extend(_inputs(record))
+        open_ends.extend(inputs(record).items())
     return Lineage(records)
 
 
@@ -86,28 +86,37 @@ def snapshot_behind(instance: dg.DagsterInstance, market: str, key: str) -> Snap
         return None
 
 
-def _record(instance: dg.DagsterInstance, market: str, key: str, storage_id: int | None) -> Record:
+def materialization(
+    instance: dg.DagsterInstance, market: str, key: str, storage_id: int | None = None
+) -> Record | None:
+    """A market's latest materialization of an asset, or the one with that storage id; None where none is on record."""
     wanted = AssetRecordsFilter(
         asset_key=dg.AssetKey.from_user_string(key),
         asset_partitions=[market],
         storage_ids=None if storage_id is None else [storage_id],
     )
     found = instance.fetch_materializations(wanted, limit=1).records
-    if not found:
+    return found[0] if found else None
+
+
+def inputs(record: Record) -> dict[str, int | None]:
+    """What a materialization was made from: the storage id of each input's own, by key; None where it is not told."""
+    tags = (record.asset_materialization.tags if record.asset_materialization else None) or {}
+    return {
+        name.removeprefix(_POINTER): int(value) if value.isdigit() else None
+        for name, value in tags.items()
+        if name.startswith(_POINTER)
+    }
+
+
+def _record(instance: dg.DagsterInstance, market: str, key: str, storage_id: int | None) -> Record:
+    found = materialization(instance, market, key, storage_id)
+    if found is None:
         raise LineageBroken(
             f"Dagster has no record of how {key} was made: run the training job on this instance "
             "(is DAGSTER_HOME set?) first"
         )
-    return found[0]
-
-
-def _inputs(record: Record) -> list[tuple[str, int | None]]:
-    tags = (record.asset_materialization.tags if record.asset_materialization else None) or {}
-    return [
-        (name.removeprefix(_POINTER), int(value) if value.isdigit() else None)
-        for name, value in tags.items()
-        if name.startswith(_POINTER)
-    ]
+    return found
 
 
 def _tag(record: Record, name: str) -> str:

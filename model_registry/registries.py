@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
 
@@ -11,7 +10,7 @@ from model_registry.history import Champion, Event
 from model_registry.manifest import Manifest
 from model_registry.market import is_market_name
 from model_registry.old_layout import market_of, take_over
-from model_registry.store import PATIENCE, Registry, utc_now
+from model_registry.store import PATIENCE, Registry
 
 _Read = TypeVar("_Read")
 
@@ -27,11 +26,10 @@ class Registries:
     the first writer takes it over: whole or not at all.
     """
 
-    def __init__(self, folder: Path, *, patience: float | None = None, clock: Callable[[], datetime] = utc_now) -> None:
+    def __init__(self, folder: Path, *, patience: float | None = None) -> None:
         """Look after `folder`, which the first writer makes; a writer waits `patience` seconds for another."""
         self.folder = folder
         self._patience = PATIENCE if patience is None else patience
-        self._clock = clock
 
     def markets(self) -> list[str]:
         """The markets that have a registry, in alphabetical order."""
@@ -46,7 +44,7 @@ class Registries:
         """A market's registry, which need not be there yet; raises UnknownMarket for what is no market's name."""
         if not is_market_name(market):
             raise UnknownMarket(f"{market!r} is no market's name: see `models markets`")
-        return MarketRegistry(self.folder, market, patience=self._patience, clock=self._clock)
+        return MarketRegistry(self.folder, market, patience=self._patience)
 
 
 class MarketRegistry(Registry):
@@ -54,9 +52,9 @@ class MarketRegistry(Registry):
 
     market: str
 
-    def __init__(self, shared: Path, market: str, *, patience: float, clock: Callable[[], datetime]) -> None:
+    def __init__(self, shared: Path, market: str, *, patience: float) -> None:
         """Open the registry of a market in the folder that all share."""
-        super().__init__(shared / market, market=market, patience=patience, clock=clock)
+        super().__init__(shared / market, market=market, patience=patience)
         self._shared = shared
 
     @property

@@ -12,6 +12,7 @@ from pydantic import Field
 
 from mle_assets.code_version import code_version
 from mle_assets.failures import failing_on
+from mle_assets.lineage import materialization
 from mle_assets.listings import synthetic
 from mle_assets.listings.bad_snapshot import BadSnapshot, without_password
 from mle_assets.listings.content import read_table
@@ -142,7 +143,6 @@ def sample_table(table: pd.DataFrame, rows: int = 5) -> str:
 
 def source_of(instance: dg.DagsterInstance, market: str) -> str:
     """The path or URL that a market's «raw_listings» was last read from, for the texts of errors."""
-    of_market = dg.AssetRecordsFilter(asset_key=dg.AssetKey("raw_listings"), asset_partitions=[market])
-    records = instance.fetch_materializations(of_market, limit=1).records
-    materialization = records[0].asset_materialization if records else None
-    return str(materialization.metadata["source"].value) if materialization else "raw_listings"
+    record = materialization(instance, market, "raw_listings")
+    made = record.asset_materialization if record else None
+    return str(made.metadata["source"].value) if made else "raw_listings"

@@ -6,6 +6,7 @@ from typing import Any
 import dagster as dg
 from dagster import AssetRecordsFilter
 
+from mle_assets.lineage import materialization
 from mle_assets.release.champion import Release
 from mle_assets.release.figures import decision_figures, published_figures
 from model_registry.history import Champion, HistoryDamaged
@@ -150,9 +151,9 @@ def materialized_champion(instance: dg.DagsterInstance, registry: MarketRegistry
 
     One from before there were partitions counts for the market whose version it names.
     """
-    records = instance.fetch_materializations(_of(registry.market), limit=1).records
-    if records:
-        return _version(records[0].asset_materialization)
+    record = materialization(instance, registry.market, _CHAMPION.to_user_string())
+    if record:
+        return _version(record.asset_materialization)
     older = instance.fetch_materializations(_CHAMPION, limit=_MOST_RECORDS).records
     left = (_version(record.asset_materialization) for record in older if record.partition_key is None)
     version = next(left, None)
@@ -161,10 +162,12 @@ def materialized_champion(instance: dg.DagsterInstance, registry: MarketRegistry
 
 def latest_champion(instance: dg.DagsterInstance, registry: MarketRegistry) -> str | None:
     """The version that Dagster was told last of a market, by a materialization or an observation of «champion»."""
-    records = [
-        *instance.fetch_materializations(_of(registry.market), limit=1).records,
-        *instance.fetch_observations(_of(registry.market), limit=1).records,
+    of_market = AssetRecordsFilter(asset_key=_CHAMPION, asset_partitions=[registry.market])
+    told = [
+        materialization(instance, registry.market, _CHAMPION.to_user_string()),
+        *instance.fetch_observations(of_market, limit=1).records,
     ]
+    records = [record for record in told if record]
     if not records:
         return materialized_champion(instance, registry)
     latest = max(records, key=lambda record: record.storage_id)
@@ -176,10 +179,6 @@ def latest_evaluation(instance: dg.DagsterInstance) -> tuple[bool, str | None] |
     record = instance.get_latest_asset_check_evaluation_record(dg.AssetCheckKey(_CHAMPION, _CHECK))
     event = record.event.asset_check_evaluation if record and record.event else None
     return (event.passed, event.description) if event else None
-
-
-def _of(market: str) -> AssetRecordsFilter:
-    return AssetRecordsFilter(asset_key=_CHAMPION, asset_partitions=[market])
 
 
 def _under_way(instance: dg.DagsterInstance, champion: Champion) -> bool:
