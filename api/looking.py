@@ -35,13 +35,6 @@ class Followed:
 
 
 @dataclass(frozen=True)
-class SpeaksFor:
-    """Which market the routes without a market speak for."""
-
-    market: str
-
-
-@dataclass(frozen=True)
 class Listed:
     """The markets that the registry has."""
 
@@ -66,7 +59,12 @@ class Over:
     """Whether no market is left to the next look."""
 
 
-News = SpeaksFor | Listed | Outcome | Over
+News = Listed | Outcome | Over
+
+
+def only(markets: frozenset[str] | None) -> str | None:
+    """The only market there is, where it is the only one."""
+    return next(iter(markets)) if markets is not None and len(markets) == 1 else None
 
 
 class Look:
@@ -113,36 +111,33 @@ class Look:
         self._tell(self, over)
 
     def _over_all(self) -> Over:
-        default, listed, failure = self._default[1], frozenset[str](), None
-        try:
-            default = self._spoken_for()
-            self._tell(self, SpeaksFor(default))
-        except BaseException as error:
-            failure = error
+        wanted, default = self._default
+        listed, failure = None, None
+        # Which market comes first has to be asked of the registry only where none was named.
+        if wanted is None:
+            listed, failure = self._list()
+            default = only(listed) or default
         if self._is_new(default):
             self._open(default)
-        try:
-            self.at = (None, time.monotonic())
-            listed = frozenset(self._registries.markets())
-            self._tell(self, Listed(listed))
-        except BaseException as error:
-            failure = error
+        if listed is None:
+            listed, failure = self._list()
         kept = {name for name, one in self._followed.items() if one.champion is not None}
-        new = [market for market in (listed | kept) - {default} if self._is_new(market)]
+        new = [market for market in ((listed or frozenset()) | kept) - {default} if self._is_new(market)]
         for count, market in enumerate(sorted(new, key=self._urgency)):
             if count and time.monotonic() - self._begun > TURN_SECONDS:
                 return Over(failure, complete=False)
             self._open(market)
         return Over(failure)
 
-    def _spoken_for(self) -> str:
-        # The only market there is meant where none was named. A second one that comes later changes nothing: what a
-        # client is answered about must not change under it.
-        wanted, present = self._default
-        if wanted is not None:
-            return wanted
-        there = self._registries.markets()
-        return there[0] if len(there) == 1 else present
+    def _list(self) -> tuple[frozenset[str] | None, BaseException | None]:
+        # The markets that there are, or why they cannot be told.
+        self.at = (None, time.monotonic())
+        try:
+            listed = frozenset(self._registries.markets())
+        except BaseException as error:
+            return None, error
+        self._tell(self, Listed(listed))
+        return listed, None
 
     def _is_new(self, market: str) -> bool:
         # Whether the market's pointer names another version than the one that answers.

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 
 from api.champion import Champion
-from api.looking import Followed, Listed, Look, News, Outcome, Over, PointerGone, SpeaksFor
+from api.looking import Followed, Listed, Look, News, Outcome, Over, PointerGone, only
 from api.metrics import Metrics
 from model_registry.classifier import ModelRefused
 from model_registry.history import HistoryDamaged
@@ -73,12 +73,11 @@ class Serving:
         self.metrics = metrics
         self.ending = False
         """Whether the process is about to end."""
-        self.listed = False
-        """Whether it is known which markets there are."""
+        self._there: frozenset[str] | None = None
+        """The markets that there are, once that is known."""
         self._followed: dict[str, Followed] = {}
         self.default = self._follow(market or DEFAULT_MARKET)
         """The market that the routes without one speak for."""
-        self._spoken_for = market or DEFAULT_MARKET
         self._problem: str | None = None
         self._logged: tuple[type, str] | None = None
         self._hangs: dict[str | None, Hang] = {}
@@ -115,6 +114,11 @@ class Serving:
     def champions(self) -> list[Champion]:
         """The champions that answer, by their markets' names."""
         return [one.champion for one in self.markets() if one.champion is not None]
+
+    @property
+    def listed(self) -> bool:
+        """Whether it is known which markets there are."""
+        return self._there is not None
 
     def is_served(self, name: str) -> bool:
         """Whether a market of that name is answered for."""
@@ -169,7 +173,7 @@ class Serving:
                     if isinstance(news, Over):
                         self._end(news)
                         return self._loaded and not news.complete
-                    self._take_part(news)
+                    self._take_list(news)
         finally:
             self._look = None
 
@@ -237,22 +241,20 @@ class Serving:
             self.metrics.follows(market)
         return one
 
-    def _take_part(self, news: SpeaksFor | Listed) -> None:
-        if isinstance(news, SpeaksFor):
-            self._spoken_for = news.market
-            self._choose_default()
-            return
-        self.listed = True
+    def _take_list(self, news: Listed) -> None:
+        self._there = news.markets
         self._hangs.pop(None, None)
         for name in news.markets:
             self._follow(name)
+        self._choose_default()
         for one in self.markets():
             if one.name not in news.markets and one.champion is None and one is not self.default:
                 del self._followed[one.name]
 
     def _choose_default(self) -> None:
-        # Who is answered for at present is given up for no market that cannot be.
-        one = self._follow(self._spoken_for)
+        # The only market there is meant where none was named. A second one that comes later changes nothing: what a
+        # client is answered about must not change under it. Nor is who is answered for given up for one that cannot be.
+        one = self._follow(self._wanted or only(self._there) or self.default.name)
         if one.champion is not None or self.default.champion is None:
             self.default = one
 
