@@ -6,7 +6,7 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from mle_assets.listings.parsing import (
@@ -107,6 +107,7 @@ def test_a_price_is_read_with_its_thousands(price: str, dollars: float) -> None:
     "price",
     [
         *(None, "", "free", "$", "-5", "$-5.00", "nan", "inf", "1e3", "0x10", "1_000", "9" * 400),
+        *("$75.000", "75.000$", "75.000 $", "75.000 USD", "US$75.000", " $75.000"),
         *("€75.00", "CA$75.00", "75 EUR", "$75.00 a night", "$$75", "$75$x"),
         *(
             "$1,23.00",
@@ -209,12 +210,15 @@ def test_a_price_is_never_a_thousand_times_too_small(price: str) -> None:
 
 @settings(deadline=None)
 @given(st.text(alphabet="0123456789,.$ -eE\u0663\uff13", max_size=12))
+@example("75.00$")
+@example("75.000 $")
 def test_a_price_is_never_read_as_less_than_its_digits_before_a_decimal_point_say(price: str) -> None:
     [dollars] = parse_price(text(price))
     if not np.isnan(dollars):
         whole, _, decimals = price.partition(".")
         assert dollars >= int("".join(filter(str.isdigit, whole)))
-        assert len(decimals) != 3
+        # Of digits alone: a sign or a space behind them makes three no other number.
+        assert len(re.findall("[0-9]", decimals)) != 3
 
 
 @settings(deadline=None)
