@@ -161,8 +161,8 @@ def test_head_under_the_real_server_leaves_the_connection_to_the_next(folder: Pa
     with (
         serving(folder, tmp_path / "api.log") as server,
         socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection,
+        connection.makefile("rb") as received,
     ):
-        received = connection.makefile("rb")
         for method, path in [("HEAD", "/docs"), ("HEAD", "/metrics"), ("HEAD", "/nothing"), ("GET", "/livez")] * 2:
             connection.sendall(f"{method} {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
             head = b"".join(iter(received.readline, b"\r\n")).decode()
