@@ -20,6 +20,12 @@ from api.settings import Settings
 from model_registry.registries import Registries
 from model_registry.settings import BadSetting, read_settings
 
+_TURN = 0.001
+"""Seconds after which a thread beside the event loop lets go of the interpreter for who waits for it.
+
+Python's 5 ms add up where two such threads take turns, and everybody else waits for the event loop.
+"""
+
 
 def main() -> None:
     """Serve until SIGTERM or SIGINT, then finish what is under way."""
@@ -32,6 +38,7 @@ def main() -> None:
         logging.getLogger("api").warning("API_KEYS is not set: whoever reaches the service may use it.")
     # When it has finished what was under way, uvicorn raises the signal again: an end that was asked for is no failure.
     signal.signal(signal.SIGTERM, _end)
+    sys.setswitchinterval(_TURN)
     metrics = Metrics()
     serving = Serving(Registries(Path(settings.model_registry)), metrics, settings.market)
     config = uvicorn.Config(

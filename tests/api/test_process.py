@@ -158,7 +158,7 @@ def test_promotions_and_rollbacks_in_two_markets_cut_no_request_and_mix_no_answe
 def test_large_batches_hold_up_neither_the_follower_nor_others(server: Server, registry: Registry) -> None:
     versions = [answering(server.client), publish(registry, 1)]
     rows = json.dumps([{**EXAMPLE, "id": n} for n in range(10_000)]).encode()
-    done, statuses, waited = threading.Event(), list[int](), list[float]()
+    done, statuses = threading.Event(), list[int]()
 
     def post() -> None:
         with httpx.Client(base_url=server.client.base_url, timeout=60) as client:
@@ -175,15 +175,11 @@ def test_large_batches_hold_up_neither_the_follower_nor_others(server: Server, r
             until(lambda: answering(server.client) == versions[1])
             followed = time.monotonic() - promotion
             for _ in range(200):
-                start = time.monotonic()
                 assert server.client.post("/classify", json=EXAMPLE).status_code == 200
-                waited.append(time.monotonic() - start)
         finally:
             done.set()
         for one in posting:
             one.result()
-    slowest = 1000 * sorted(waited)[int(0.99 * len(waited))]
-    print(f"followed after {followed:.2f} s; 99 % of single answers within {slowest:.0f} ms")  # noqa: T201
     assert set(statuses) == {200}
     assert followed <= 2
 
