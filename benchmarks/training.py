@@ -106,7 +106,9 @@ def side_by_side(snapshot: str, folder: Path) -> None:
     begun, steps = of_run(last)
     parts = ", ".join(f"{step} {seconds:.1f}" for step, seconds in steps.items())
     print(f"of which the run itself {begun:.0f} s: {parts}")
-    leaderboard = json.loads((folder / "assets" / "leaderboard" / "leaderboard.json").read_text())
+    # Each market has a folder of its own, and here is one market.
+    [file] = (folder / "assets").glob("*/leaderboard/leaderboard.json")
+    leaderboard = json.loads(file.read_text())
     leader = next(row for row in leaderboard["standings"] if row["candidate"] == leaderboard["leader"])
     print("leader: " + ", ".join(f"{name} {leader[name]}" for name in ("candidate", "accuracy", "roc_auc", "log_loss")))
     models = (folder / "assets" / "models").rglob("*.onnx")
