@@ -88,6 +88,8 @@ class PublishedModel:
 
     manifest: Manifest
     classifier: Classifier
+    report: bytes
+    """The page that was published with it."""
 
     def classify(self, listing: Listing) -> PriceCategory:
         """The most probable category of a listing of its market; of equally probable ones the cheaper."""
@@ -113,7 +115,7 @@ def open_version(folder: Path) -> PublishedModel:
         raise ModelRefused(f"version {folder.name} is refused: {error}") from error
     except OSError as error:
         raise ModelRefused(f"version {folder.name} cannot be read: {error}") from error
-    return PublishedModel(manifest, classifier)
+    return PublishedModel(manifest, classifier, report)
 
 
 def _read(path: Path, published: FileDigest) -> bytes:

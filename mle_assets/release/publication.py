@@ -17,6 +17,7 @@ from model_registry.classifier import Classifier
 from model_registry.listing import CATEGORIES, Listing, encode
 from model_registry.manifest import SCHEMA_VERSION, GoldenRow, Manifest, Rows, Run, digest, signature_of
 from model_registry.market import Market
+from model_registry.places import places_of
 from model_registry.profile import profile_of
 
 _GOLDEN_PER_CATEGORY = 2
@@ -45,6 +46,7 @@ def draft_manifest(
 ) -> Manifest:
     """All that is known about a model; the registry adds its version, digests and time."""
     raw, listings = lineage.metadata("raw_listings"), lineage.metadata("listings")
+    rows = feature_matrix(halves.train, market)
     validated = evaluation.figures.cross_validation
     return Manifest(
         schema_version=SCHEMA_VERSION,
@@ -77,8 +79,9 @@ def draft_manifest(
         ),
         golden=golden_rows(model.onnx, halves.test, market),
         market=market,
-        profile=profile_of(feature_matrix(halves.train, market), category_codes(halves.train), market),
+        profile=profile_of(rows, category_codes(halves.train), market),
         background=background_of(halves.train),
+        places=places_of(rows, market),
     )
 
 

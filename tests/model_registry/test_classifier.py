@@ -97,7 +97,7 @@ def test_a_model_with_other_ends_is_refused(content: bytes, difference: str) -> 
 @pytest.mark.parametrize(
     ("changes", "difference"),
     [
-        ({"schema_version": 5}, "schema version 5, this code reads 1 to 4"),
+        ({"schema_version": 6}, "schema version 6, this code reads 1 to 5"),
         ({"golden": ()}, "no golden rows"),
         ({"version": "tree-000000000000"}, "the folder is named tree-"),
         ({"candidate": "bush"}, "the model bush-"),

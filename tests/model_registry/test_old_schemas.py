@@ -49,8 +49,8 @@ def test_a_manifest_of_schema_1_with_a_field_of_schema_2_is_refused(old: Registr
 
 def test_a_manifest_of_a_later_schema_is_refused_with_the_cure(old: Registry) -> None:
     content = (old.path(CHAMPION) / "manifest.json").read_bytes()
-    with pytest.raises(ManifestRefused, match="schema version 5, this code reads 1 to 4: upgrade the code"):
-        read_manifest(content.replace(b'"schema_version": 1', b'"schema_version": 5'))
+    with pytest.raises(ManifestRefused, match="schema version 6, this code reads 1 to 5: upgrade the code"):
+        read_manifest(content.replace(b'"schema_version": 1', b'"schema_version": 6'))
 
 
 def test_its_champion_is_served(old: Registry) -> None:
@@ -68,7 +68,7 @@ def test_it_is_rolled_back(old: Registry) -> None:
 def test_versions_of_both_schemas_stand_side_by_side(old: Registry) -> None:
     new = publish(old, seed=3)
     old.promote(new, PROMOTE, run_id="run-9", actor="test", instead_of=CHAMPION)
-    assert old.manifest(new).schema_version == 4
+    assert old.manifest(new).schema_version == 5
     assert old.problems() == {}
     assert old.rollback(decision=PROMOTE, actor="test").version == CHAMPION
 
@@ -97,6 +97,15 @@ def test_a_manifest_of_schema_3_has_no_background_and_is_written_again_to_the_by
     content = (registry.path(version) / "manifest.json").read_bytes()
     assert b'"background"' not in content
     assert read_manifest(content).background == ()
+    assert write_manifest(read_manifest(content)) == content
+
+
+def test_a_manifest_of_schema_4_has_no_map_and_is_written_again_to_the_byte(tmp_path: Path) -> None:
+    registry = Registry(tmp_path / "registry")
+    version = publish(registry, seed=7, schema_version=4, background=(listing(),))
+    content = (registry.path(version) / "manifest.json").read_bytes()
+    assert b'"places"' not in content
+    assert read_manifest(content).places is None
     assert write_manifest(read_manifest(content)) == content
 
 
