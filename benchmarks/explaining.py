@@ -22,8 +22,9 @@ from benchmarks.serving.environments import ROOT
 from benchmarks.serving.load import Load
 from benchmarks.serving.open_loop import Figures, percentile
 from benchmarks.serving.servers import OURS, Command, Server, cores, free_port, started
-from model_registry.listing import EXAMPLE, RoomType
-from model_registry.market import DEFAULT_MARKET, NEW_YORK
+from model_registry.listing import RoomType
+from model_registry.manifest import Manifest
+from model_registry.market import DEFAULT_MARKET
 from model_registry.registries import Registries
 
 ROUNDS, SECONDS = 6, 5.0
@@ -33,27 +34,39 @@ ALONE = 200
 """Explanations that are timed one by one, of listings made up by chance."""
 
 
-def listings(seed: int) -> Generator[bytes]:
-    """Bodies of listings of New York, without end."""
-    chance = random.Random(seed)  # noqa: S311 (no secret)
+def listings(manifest: Manifest, seed: int) -> Generator[bytes]:
+    """Bodies of listings without end, each property as common as it was among those that the model learned from.
+
+    What an explanation takes depends on it: a listing that differs from all others in everything takes three times as
+    long as one like them.
+    """
+    chance, profile = random.Random(seed), manifest.profile  # noqa: S311 (no secret)
+    if profile is None:
+        sys.exit(f"{manifest.version} was published without a profile of its listings: make demo")
+
+    def drawn(name: str) -> float:
+        edges, counts = profile.distributions[name].edges, profile.distributions[name].counts
+        bin_ = chance.choices(range(len(counts)), counts)[0]
+        if name not in ("latitude", "longitude"):
+            return edges[bin_] if bin_ < len(edges) else edges[-1] + 1
+        return chance.uniform(edges[max(0, bin_ - 1)], edges[min(bin_, len(edges) - 1)])
+
     while True:
-        changed = {
-            "accommodates": chance.randint(1, 10),
-            "beds": chance.randint(0, 6),
-            "bedrooms": chance.randint(0, 5),
-            "bathrooms": chance.randint(1, 6) / 2,
-            "room_type": chance.choice(list(RoomType)),
-            "neighbourhood": chance.choice(NEW_YORK.neighbourhoods),
-            **{flag: chance.random() < 0.5 for flag in ("tv", "elevator", "internet")},
-            "latitude": chance.uniform(40.55, 40.9),
-            "longitude": chance.uniform(-74.2, -73.7),
-        }
-        yield json.dumps({**EXAMPLE, **changed}).encode()
+        yield json.dumps(
+            {
+                "id": 1,
+                "neighbourhood": manifest.market.neighbourhoods[int(drawn("neighbourhood"))],
+                "room_type": tuple(RoomType)[int(drawn("room_type"))],
+                **{name: int(drawn(name)) for name in ("accommodates", "beds", "bedrooms")},
+                **{name: drawn(name) > 0 for name in ("tv", "elevator", "internet")},
+                **{name: drawn(name) for name in ("bathrooms", "latitude", "longitude")},
+            }
+        ).encode()
 
 
-def timed(server: Server, count: int) -> list[float]:
+def timed(server: Server, manifest: Manifest, count: int) -> list[float]:
     """Seconds that explanations take one after the other."""
-    seconds, bodies = list[float](), listings(0)
+    seconds, bodies = list[float](), listings(manifest, 0)
     for _ in range(count):
         start = time.perf_counter()
         status, _, content = server.ask(next(bodies), "/classify?explain=true")
@@ -69,13 +82,13 @@ def pin() -> None:
 
 
 @contextmanager
-def explaining(server: Server) -> Generator[list[float]]:
+def explaining(server: Server, manifest: Manifest) -> Generator[list[float]]:
     """A client that asks for explanations without pause; when each came."""
     done, came = threading.Event(), list[float]()
 
     def ask() -> None:
         pin()
-        bodies = listings(1)
+        bodies = listings(manifest, 1)
         while not done.is_set():
             server.ask(next(bodies), "/classify?explain=true")
             came.append(time.perf_counter())
@@ -93,6 +106,7 @@ def main() -> None:
     pointer = registry.champion()
     if pointer is None:
         sys.exit(f"No model has been promoted in {registry.folder} yet: make demo")
+    manifest = registry.manifest(pointer.version)
     with tempfile.TemporaryDirectory() as name:
         folder, port = Path(name), free_port()
         environment = {"MODEL_REGISTRY": str(registry.folder.parent), "PORT": str(port)}
@@ -100,22 +114,22 @@ def main() -> None:
         load = Load(folder)
         with started(OURS, port, how, folder / "api.log") as server:
             with ThreadPoolExecutor(1, initializer=pin) as client:
-                client.submit(timed, server, 20).result()
-                alone = sorted(client.submit(timed, server, ALONE).result())
+                client.submit(timed, server, manifest, 20).result()
+                alone = sorted(client.submit(timed, server, manifest, ALONE).result())
             print(
                 f"{pointer.version}: one explanation {1e3 * median(alone):.1f} ms, "
                 f"95 % within {1e3 * percentile(alone, 0.95):.1f} ms"
             )
             for rate in RATES:
-                report(server, load, rate)
+                report(server, manifest, load, rate)
 
 
-def report(server: Server, load: Load, rate: int) -> None:
+def report(server: Server, manifest: Manifest, load: Load, rate: int) -> None:
     """Single listings at a rate, in turns without and with explanations beside them."""
     without, beside, answered = list[Figures](), list[Figures](), list[float]()
     for _ in range(ROUNDS):
         without += load.open_loop(server, rate, SECONDS, load.single)
-        with explaining(server) as came:
+        with explaining(server, manifest) as came:
             beside += load.open_loop(server, rate, SECONDS, load.single)
         answered.append(len(came) / SECONDS)
     for figure in ("p50", "p99"):
