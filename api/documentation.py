@@ -1,37 +1,21 @@
 """The interactive documentation, which asks for nothing from elsewhere and is no secret."""
 
 import asyncio
-import gzip
-import hashlib
-from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
 import msgspec
-from litestar import Request, Response
-from litestar.datastructures import State
+from litestar import Response
 from litestar.di import NamedDependency
 from litestar.exceptions import NotFoundException
 from litestar.params import FromPath
-from litestar.response import Redirect
-from litestar.status_codes import HTTP_304_NOT_MODIFIED
 
 from api.openapi import document
+from api.pages import FOR_A_DAY, ApiRequest, Page
 from api.routes import Service
 from api.settings import Settings
 from model_registry.listing import PriceCategory
 from model_registry.market import NEW_YORK, Market
-
-ApiRequest = Request[None, None, State]
-
-_POLICY = {
-    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; "
-    "img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-    "Referrer-Policy": "no-referrer",
-    "X-Frame-Options": "DENY",
-}
-_ASK_AGAIN = "no-cache"
-_FOR_A_DAY = "public, max-age=86400"
 
 # Addresses are relative, for a proxy may have put the service under a path of its own.
 _PAGE = """<!doctype html>
@@ -41,64 +25,30 @@ _PAGE = """<!doctype html>
 <title>Listing price category</title>
 <link rel="icon" href="data:,">
 <link rel="stylesheet" href="{folder}swagger-ui.css">
+<link rel="stylesheet" href="{folder}contrast.css">
 <div id="docs"></div>
 <script src="{folder}swagger-ui-bundle.js"></script>
 <script src="{folder}start.js"></script>
 </html>
 """
+# A link within a button, as deep links are, is none for a screen reader; and one of its controls has no name.
 _START = """const address = new URL("../openapi.json", document.currentScript.src).href;
 SwaggerUIBundle({
-  url: address, dom_id: "#docs", validatorUrl: null, deepLinking: true, tryItOutEnabled: true,
+  url: address, dom_id: "#docs", validatorUrl: null, deepLinking: false, tryItOutEnabled: true,
   persistAuthorization: false,
+  onComplete: () => document.querySelector(".servers select")?.setAttribute("aria-label", "Server"),
 });
 """
+# Swagger UI's own letters are too faint on their grounds: WCAG 2.2 wants a contrast of 4.5 to 1.
+_CONTRAST = """.swagger-ui .opblock.opblock-get .opblock-summary-method { background: #0b62b5; }
+.swagger-ui .opblock.opblock-post .opblock-summary-method { background: #0b7048; }
+.swagger-ui .info .title small { background: #4d5460; }
+.swagger-ui .info .title small.version-stamp { background: #3d6600; }
+.swagger-ui .info .url { color: #1c5ea8; }
+.swagger-ui .json-schema-2020-12-expand-deep-button { color: #505050; }
+"""
+_OWN = {"start.js": (_START, "text/javascript"), "contrast.css": (_CONTRAST, "text/css")}
 _ASSETS = {"swagger-ui.css": "text/css", "swagger-ui-bundle.js": "text/javascript"}
-
-
-@dataclass(frozen=True)
-class Page:
-    """A content that stays as it is, as it is and compressed, and how long a browser may keep it."""
-
-    content: bytes
-    compressed: bytes
-    tag: str
-    media_type: str
-    caching: str
-
-    @classmethod
-    def of(cls, content: bytes, media_type: str, caching: str = _ASK_AGAIN) -> "Page":
-        """The page with this content, compressed once."""
-        tag = hashlib.sha256(content).hexdigest()[:16]
-        return cls(content, gzip.compress(content, mtime=0), tag, media_type, caching)
-
-    def answer(self, request: ApiRequest) -> Response[bytes | None]:
-        """The page, compressed for who takes that; 304 for who has it already."""
-        compressed = takes_gzip(request.headers.get("Accept-Encoding", ""))
-        tag = f'"{self.tag}-gzip"' if compressed else f'"{self.tag}"'
-        headers = {**_POLICY, "Cache-Control": self.caching, "ETag": tag}
-        known = {one.strip().removeprefix("W/") for one in request.headers.get("If-None-Match", "").split(",")}
-        if tag in known or "*" in known:
-            return Response(None, status_code=HTTP_304_NOT_MODIFIED, headers=headers)
-        if compressed:
-            headers["Content-Encoding"] = "gzip"
-        return Response(self.compressed if compressed else self.content, media_type=self.media_type, headers=headers)
-
-
-def takes_gzip(accepted: str) -> bool:
-    """Whether an Accept-Encoding header lets an answer be compressed with gzip."""
-    weights: dict[str, float] = {}
-    for one in accepted.lower().split(","):
-        coding, _, weight = one.partition(";")
-        try:
-            weights[coding.strip()] = float(weight.strip().removeprefix("q=") or 1)
-        except ValueError:
-            weights[coding.strip()] = 0
-    return weights.get("gzip", weights.get("*", 0)) > 0
-
-
-async def root() -> Redirect:
-    """Lead to the documentation."""
-    return Redirect("docs")
 
 
 async def docs(request: ApiRequest) -> Response[bytes | None]:
@@ -109,9 +59,9 @@ async def docs(request: ApiRequest) -> Response[bytes | None]:
 
 
 async def docs_asset(request: ApiRequest, name: FromPath[str]) -> Response[bytes | None]:
-    """A script or style sheet of the page, from an installed package."""
-    if name == "start.js":
-        return _start().answer(request)
+    """A script or style sheet of the page: of its own, or from an installed package."""
+    if name in _OWN:
+        return _own(name).answer(request)
     if name not in _ASSETS:
         raise NotFoundException
     # The first to ask waits a tenth of a second for the largest to be compressed, and nobody else with it.
@@ -136,14 +86,15 @@ def _page(folder: str) -> Page:
 
 
 @cache
-def _start() -> Page:
-    return Page.of(_START.encode(), "text/javascript")
+def _own(name: str) -> Page:
+    content, media_type = _OWN[name]
+    return Page.of(content.encode(), media_type)
 
 
 @cache
 def _asset(name: str) -> Page:
     content = files("litestar_offline_docs").joinpath("static", name).read_bytes()
-    return Page.of(content, _ASSETS[name], _FOR_A_DAY)
+    return Page.of(content, _ASSETS[name], FOR_A_DAY)
 
 
 @cache
