@@ -9,7 +9,7 @@ from litestar.di import Provide
 from litestar.exceptions import HTTPException
 from litestar.status_codes import HTTP_200_OK
 
-from api import pages, routes
+from api import documentation, home, routes
 from api.access import KEY_HEADER, key_guard
 from api.asgi import ASGIRoute, found_once, give_parameters
 from api.errors import answer_http_exception, answer_invalid, answer_unexpected
@@ -39,18 +39,23 @@ def create_app(settings: Settings, serving: Serving | None = None) -> Litestar:
             )(routes.classify),
             post("/classify/batch", status_code=HTTP_200_OK, guards=guards)(routes.classify_batch),
             get("/model", guards=guards)(routes.model),
+            get("/model/card", guards=guards)(routes.card),
+            get("/model/inputs", guards=guards)(routes.inputs),
             get("/markets", guards=guards)(routes.markets),
             post("/markets/{market:str}/classify/batch", status_code=HTTP_200_OK, guards=guards)(
                 routes.classify_batch_of
             ),
             get("/markets/{market:str}/model", guards=guards)(routes.model_of),
+            get("/markets/{market:str}/model/card", guards=guards)(routes.card_of),
+            get("/markets/{market:str}/model/inputs", guards=guards)(routes.inputs_of),
             get("/livez")(routes.livez),
             get(["/readyz", "/healthz"])(routes.readyz),
             get("/metrics", guards=guards)(routes.metrics),
-            get("/")(pages.root),
-            get("/docs")(pages.docs),
-            get("/docs/{name:str}")(pages.docs_asset),
-            get("/openapi.json")(pages.openapi),
+            get("/")(home.home),
+            get("/web/{name:str}")(home.home_asset),
+            get("/docs")(documentation.docs),
+            get("/docs/{name:str}")(documentation.docs_asset),
+            get("/openapi.json")(documentation.openapi),
         ],
         dependencies={"service": Provide(lambda: service, use_cache=True, sync_to_thread=False)},
         exception_handlers={

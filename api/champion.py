@@ -7,6 +7,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from api.inputs import Inputs
+from api.pages import Page
 from api.schemas import Answer, Explanation, Model, Probabilities
 from api.validation import Reader, reader_of
 from model_registry.classifier import Classifier, PublishedModel
@@ -36,6 +38,10 @@ class Champion:
     """The same as ASGI has them."""
     background: NDArray[np.float32]
     """The feature rows that explanations compare with; none where the version was published without."""
+    inputs: Inputs
+    """What the model takes."""
+    card: Page
+    """The report that was published with it."""
 
     @classmethod
     def of(cls, published: PublishedModel) -> "Champion":
@@ -68,6 +74,8 @@ class Champion:
             headers=headers,
             raw_headers=tuple((name.lower().encode(), value.encode()) for name, value in headers.items()),
             background=encode_all(manifest.background, manifest.market.codes),
+            inputs=Inputs.of(manifest),
+            card=Page.of(published.report, "text/html"),
         )
 
     @property

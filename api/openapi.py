@@ -6,6 +6,7 @@ import msgspec
 
 from api import examples
 from api.access import KEY_HEADER
+from api.inputs import Inputs
 from api.observing import REQUEST_ID
 from api.schemas import Answer, BadListing, Health, ListingOfAMarket, Model, Problem, ServedMarket
 from api.settings import Settings
@@ -105,6 +106,22 @@ def document(settings: Settings, market: Market, category: PriceCategory) -> Par
                 "responses": {"200": _answered(_ref(Model)), **reading},
             }
         },
+        "/model/inputs": {
+            "get": {
+                "tags": ["model"],
+                "operationId": "modelInputs",
+                "summary": "What the model takes that answers: enough to make a form from",
+                "responses": {"200": _answered(_ref(Inputs)), **reading},
+            }
+        },
+        "/model/card": {
+            "get": {
+                "tags": ["model"],
+                "operationId": "modelCard",
+                "summary": "The page about the model that answers",
+                "responses": {"200": _page(), **reading},
+            }
+        },
         "/markets": {
             "get": {
                 "tags": ["markets"],
@@ -155,6 +172,24 @@ def document(settings: Settings, market: Market, category: PriceCategory) -> Par
                 "responses": {"200": _answered(_ref(Model)), **reading, "404": unknown},
             }
         },
+        "/markets/{market}/model/inputs": {
+            "get": {
+                "tags": ["markets"],
+                "operationId": "modelInputsOfMarket",
+                "summary": "What the model takes that answers for a market",
+                "parameters": [which],
+                "responses": {"200": _answered(_ref(Inputs)), **reading, "404": unknown},
+            }
+        },
+        "/markets/{market}/model/card": {
+            "get": {
+                "tags": ["markets"],
+                "operationId": "modelCardOfMarket",
+                "summary": "The page about the model that answers for a market",
+                "parameters": [which],
+                "responses": {"200": _page(), **reading, "404": unknown},
+            }
+        },
         "/livez": {"get": _health("livez", "Is the process alive?", told)},
         "/readyz": {"get": _health("readyz", "Can it classify?", told, ready=True)},
         "/healthz": {"get": _health("healthz", "Can it classify?", told, ready=True)},
@@ -197,6 +232,7 @@ def _schemas(market: Market) -> dict[str, Part]:
         Answer,
         BadListing,
         Health,
+        Inputs,
         Model,
         Problem,
         ServedMarket,
@@ -286,6 +322,10 @@ def _answered(schema: Part, example: object = None) -> Part:
 
 def _plain(schema: Part) -> Part:
     return {"description": "Answered", "content": {"application/json": {"schema": schema}}}
+
+
+def _page() -> Part:
+    return {"description": "A page", "content": {"text/html": {"schema": {"type": "string"}}}}
 
 
 def _text(description: str) -> Part:

@@ -8,8 +8,7 @@ from functools import partial as bound
 from typing import cast
 
 import msgspec
-from litestar import MediaType, Request, Response
-from litestar.datastructures import State
+from litestar import MediaType, Response
 from litestar.di import NamedDependency
 from litestar.exceptions import HTTPException
 from litestar.params import FromPath, FromQuery
@@ -23,16 +22,16 @@ from api.champion import Champion
 from api.concurrency import ConcurrencyLimit
 from api.explaining import Explainer
 from api.faults import cut
+from api.inputs import Inputs
 from api.looking import Followed
 from api.microbatch import Microbatch
 from api.observing import parts_of
+from api.pages import ApiRequest
 from api.schemas import Health, MarketHealth, Model, ServedMarket
 from api.serving import Serving
 from api.settings import Settings
 
-ApiRequest = Request[None, None, State]
-
-DEFAULT_ROUTES = frozenset({"/classify", "/classify/batch", "/model"})
+DEFAULT_ROUTES = frozenset({"/classify", "/classify/batch", "/model", "/model/card", "/model/inputs"})
 """Those that speak for the default market."""
 MARKET_ROUTE = "/markets/{market}/"
 """How those begin that speak for the market that they name."""
@@ -175,6 +174,32 @@ async def model(service: NamedDependency[Service]) -> Response[Model]:
 async def model_of(service: NamedDependency[Service], market: FromPath[str]) -> Response[Model]:
     """What is known of the model that answers for the market that is named."""
     return _known(service.champion(market))
+
+
+async def card(request: ApiRequest, service: NamedDependency[Service]) -> Response[bytes | None]:
+    """The card of the model that answers: a page that says what it is for, how well it does and where it comes from."""
+    return service.champion().card.answer(request)
+
+
+async def card_of(
+    request: ApiRequest, service: NamedDependency[Service], market: FromPath[str]
+) -> Response[bytes | None]:
+    """The card of the model that answers for the market that is named."""
+    return service.champion(market).card.answer(request)
+
+
+async def inputs(service: NamedDependency[Service]) -> Response[Inputs]:
+    """What the model that answers takes."""
+    return _taken(service.champion())
+
+
+async def inputs_of(service: NamedDependency[Service], market: FromPath[str]) -> Response[Inputs]:
+    """What the model takes that answers for the market that is named."""
+    return _taken(service.champion(market))
+
+
+def _taken(champion: Champion) -> Response[Inputs]:
+    return Response(champion.inputs, headers=champion.headers)
 
 
 def _known(champion: Champion) -> Response[Model]:

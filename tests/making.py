@@ -52,6 +52,14 @@ def model(seed: int) -> bytes:
     return export(make_pipeline(DecisionTreeClassifier(max_depth=3, random_state=seed).fit(X, y)))
 
 
+def model_of_guests() -> bytes:
+    """A model that answers by the number of guests alone: up to 2 Low, up to 4 Mid, up to 6 High, more Lux."""
+    X = np.zeros((100, len(FEATURES)), dtype=np.float32)
+    X[:, FEATURES.index("accommodates")] = np.arange(1, 101)
+    y = np.minimum(np.arange(100) // 2, 3)
+    return export(make_pipeline(DecisionTreeClassifier().fit(X, y)))
+
+
 LISBON = msgspec.structs.replace(
     NEW_YORK,
     name="lisbon",
@@ -110,6 +118,12 @@ def publish(
     registry: Registry, seed: int, candidate: str = "tree", market: Market = NEW_YORK, **changes: object
 ) -> str:
     """A small model published in a registry, its manifest changed."""
-    content = model(seed)
+    return publish_model(registry, model(seed), candidate, market, **changes)
+
+
+def publish_model(
+    registry: Registry, content: bytes, candidate: str = "tree", market: Market = NEW_YORK, **changes: object
+) -> str:
+    """A model published in a registry, its manifest changed."""
     draft = msgspec.structs.replace(manifest(content, candidate, market), **changes)
     return registry.publish(draft, content, b"<html>report</html>")

@@ -23,6 +23,7 @@ from tests.making import PROMOTE, listing, publish
 
 KEY = {"X-API-Key": "key"}
 JSON = {"Content-Type": "application/json"}
+MODEL = ("/model", "/model/inputs", "/model/card")
 Document = dict[str, Any]
 
 
@@ -48,7 +49,7 @@ def test_a_validator_accepts_it(keys: str) -> None:
 
 def test_it_describes_every_route_and_only_asks_for_a_key_where_one_is_needed(told: Document) -> None:
     routes = {route.path_format for route in create_app(Settings()).routes}
-    assert set(told["paths"]) == routes - {"/", "/docs", "/docs/{name}", "/openapi.json"}
+    assert set(told["paths"]) == routes - {"/", "/web/{name}", "/docs", "/docs/{name}", "/openapi.json"}
     for path, operations in told["paths"].items():
         for operation in operations.values():
             open_to_all = path in ("/livez", "/readyz", "/healthz")
@@ -115,7 +116,8 @@ def test_every_example_of_an_error_is_what_is_answered(client: httpx.Client, tol
         same(path, "no-model", client.get(path))
     for place in ("", "/markets/{market}"):
         address = place.format(market="new-york")
-        same(f"{place}/model", "no-model", client.get(f"{address}/model", headers=KEY))
+        for path in MODEL:
+            same(f"{place}{path}", "no-model", client.get(f"{address}{path}", headers=KEY))
         for path in ("/classify", "/classify/batch"):
             same(f"{place}{path}", "no-model", client.post(f"{address}{path}", json=EXAMPLE, headers=KEY))
     registry = Registry(tmp_path / "var" / "registry")
@@ -136,9 +138,11 @@ def test_every_example_of_an_error_is_what_is_answered(client: httpx.Client, tol
         for path in ("/classify", "/classify/batch"):
             unknown = ready.post(f"/markets/atlantis{path}", json=EXAMPLE, headers=KEY)
             same(f"/markets/{{market}}{path}", "no-such-market", unknown)
-        same("/markets/{market}/model", "no-such-market", ready.get("/markets/atlantis/model", headers=KEY))
-        same("/markets/{market}/model", "no-key", ready.get("/markets/new-york/model"))
-        for path in ("/model", "/metrics", "/markets"):
+        for path in MODEL:
+            unknown = ready.get(f"/markets/atlantis{path}", headers=KEY)
+            same(f"/markets/{{market}}{path}", "no-such-market", unknown)
+            same(f"/markets/{{market}}{path}", "no-key", ready.get(f"/markets/new-york{path}"))
+        for path in (*MODEL, "/metrics", "/markets"):
             same(path, "no-key", ready.get(path))
     fault = answer_unexpected(None, ValueError("secret"))  # type: ignore[arg-type]
     for path, status, name in sorted(unseen):
