@@ -15,6 +15,7 @@ from mle_assets.failures import Refused
 from mle_assets.listings import synthetic
 from mle_assets.listings.snapshot import DefaultSnapshot
 from mle_assets.partitions import MARKET_TAG
+from mle_assets.pictures.metadata import Pictures
 from mle_assets.release.champion import Release
 from model_registry.market import DEFAULT_MARKET, Market, find_market, find_markets
 from model_registry.market import FOLDER as MARKET_FOLDER
@@ -44,6 +45,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """How sure the gate must be that a challenger is better, from 0.5 to below 1."""
     gate_margin: float = 0.0
     """By how much log loss a challenger must be better, at least."""
+    pictures: bool = True
+    """Whether pictures are drawn into the assets' metadata, about a megabyte for each training."""
     git_commit: str | None = None
     """The commit this code is of; asked of git where it is not set."""
 
@@ -54,6 +57,7 @@ def make_resources(settings: Settings, markets: Mapping[str, Market]) -> dict[st
         "market": market_of_the_run(markets),
         "tables": Tables(folder=settings.asset_folder),
         "artefacts": Artefacts(folder=settings.asset_folder),
+        "pictures": Pictures(drawn=settings.pictures),
         "default_snapshot": make_default_snapshot(settings),
         "release": Release(
             registry_folder=settings.model_registry,

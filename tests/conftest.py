@@ -52,6 +52,8 @@ def make_pipeline(folder: Path, instance: dg.DagsterInstance, **settings: object
     chosen = Settings(
         **{
             "synthetic_listings": 4_000,
+            # They take longer than all else that a run on so few listings does; who looks at them asks for them.
+            "pictures": False,
             "snapshot_folder": str(folder / "snapshots"),
             "asset_folder": str(folder / "assets"),
             "model_registry": str(folder / "registry"),
@@ -76,10 +78,10 @@ def pipeline(tmp_path: Path) -> Iterator[Pipeline]:
 
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
-    """A pipeline after one training run on 4,000 synthetic listings; tests leave it as it is."""
+    """A pipeline after one training run on 4,000 synthetic listings, pictures drawn; tests leave it as it is."""
     folder = tmp_path_factory.mktemp("trained")
     with instance_in(folder / "dagster") as instance:
-        pipeline = make_pipeline(folder, instance)
+        pipeline = make_pipeline(folder, instance, pictures=True)
         assert pipeline.run("training").success
         yield pipeline
 

@@ -4,6 +4,7 @@ import statistics
 import time
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -17,13 +18,15 @@ from mle_assets.artefacts import Artefacts, replace_file
 from mle_assets.code_version import code_version
 from mle_assets.cores import side_by_side
 from mle_assets.evaluation.metrics import Metrics, measure, roc_curves
+from mle_assets.evaluation.pictures import evaluation_pictures
 from mle_assets.evaluation.report import Figures, Report, render
 from mle_assets.lineage import snapshot_behind
 from mle_assets.listings.features import category_codes, feature_matrix
 from mle_assets.models.candidates import AVERAGES, CANDIDATES, NAMES, features_of, group
-from mle_assets.models.scoring import losses
+from mle_assets.models.scoring import losses, standard_error
 from mle_assets.models.training import TrainedModel, Training
 from mle_assets.models.validation import CrossValidation, Validation
+from mle_assets.pictures.metadata import Pictures
 from model_registry.classifier import REPORT_FILE, Classifier
 from model_registry.listing import CATEGORIES, FEATURES
 from model_registry.manifest import Snapshot
@@ -71,6 +74,7 @@ def evaluate(
     classifier, features = Classifier(model), features_of(training.candidate)
     X, y = feature_matrix(test, market), category_codes(test)
     probabilities = answers(classifier, X, features)
+    rises = rises_when_shuffled(classifier, X[:_IMPORTANCE_ROWS], y[:_IMPORTANCE_ROWS], features)
     figures = Figures(
         candidate=training.candidate,
         sha256=training.sha256,
@@ -78,8 +82,10 @@ def evaluate(
         parameters=training.parameters,
         cross_validation=validated,
         metrics=measure(probabilities, y),
-        importance=permutation_importance(classifier, X[:_IMPORTANCE_ROWS], y[:_IMPORTANCE_ROWS], features),
+        importance={name: float(of_each.mean()) for name, of_each in rises.items()},
         latency_us=single_row_latency(classifier, X),
+        importance_error={name: standard_error(of_each) for name, of_each in rises.items()},
+        importance_listings=len(X[:_IMPORTANCE_ROWS]),
     )
     return figures, prediction_rows(test, probabilities), Report(figures, roc_curves(probabilities, y), snapshot)
 
@@ -96,16 +102,17 @@ def prediction_rows(test: pd.DataFrame, probabilities: NDArray[np.float32]) -> p
     )
 
 
-def permutation_importance(
+def rises_when_shuffled(
     classifier: Classifier,
     X: NDArray[np.float32],
     y: NDArray[np.int64],
     features: Collection[str] = FEATURES,
     seed: int = _SEED,
-) -> dict[str, float]:
-    """How much the log loss rises when one feature's values are shuffled; 0 for those that are not among `features`.
+) -> dict[str, NDArray[np.float64]]:
+    """By how much the log loss of each listing rises when one feature's values are shuffled: (n,) for each feature.
 
-    Breiman, Random Forests (2001), section 10, with log loss in place of the error rate.
+    It is 0 for those that are not among `features`. The mean is the feature's permutation importance: Breiman, Random
+    Forests (2001), section 10, with log loss in place of the error rate.
     """
     random = np.random.default_rng(seed)
     tables = {"": X}
@@ -115,7 +122,7 @@ def permutation_importance(
         if name in features:
             tables[name] = shuffled
     told = answers(classifier, np.concatenate(list(tables.values())), features).reshape(len(tables), len(X), -1)
-    loss_of = {name: float(losses(answer, y).mean()) for name, answer in zip(tables, told, strict=True)}
+    loss_of = {name: losses(answer, y) for name, answer in zip(tables, told, strict=True)}
     return {name: loss_of.get(name, loss_of[""]) - loss_of[""] for name in FEATURES}
 
 
@@ -175,6 +182,7 @@ def evaluations(
     test_listings: pd.DataFrame,
     artefacts: dg.ResourceParam[Artefacts],
     market: dg.ResourceParam[Market],
+    pictures: Pictures,
 ) -> Iterator[dg.MaterializeResult[Evaluation]]:
     """Every candidate's file, as it would be served, asked about the test listings."""
     snapshot, validated = snapshot_behind(context.instance, market.name, "test_listings"), Validation(validation)
@@ -196,20 +204,22 @@ def evaluations(
             f"{figures.candidate} has an accuracy of {figures.metrics.accuracy:.4f} and a log loss of "
             f"{figures.metrics.log_loss:.4f} on the test listings ({seconds:.1f} s)"
         )
+        # Drawn here, one after the other: matplotlib is not made for several threads, and these have enough to do.
+        drawn = pictures.of(partial(evaluation_pictures, figures, evaluation.predictions, test_listings))
         yield dg.MaterializeResult(
-            asset_key=["evaluations", figures.candidate], value=evaluation, metadata=_metadata(figures)
+            asset_key=["evaluations", figures.candidate], value=evaluation, metadata=_metadata(figures) | drawn
         )
 
 
 def _metadata(figures: Figures) -> dict[str, Any]:
     return {
-        **figures.metrics.headline(),
-        "cross_validated_log_loss": figures.cross_validation.log_loss,
-        "single_row_latency_us": figures.latency_us,
+        **{name: round(value, 4) for name, value in figures.metrics.headline().items()},
+        "cross_validated_log_loss": round(figures.cross_validation.log_loss, 4),
+        "single_row_latency_us": round(figures.latency_us, 1),
         "model_bytes": figures.model_bytes,
         "categories": _category_table(figures.metrics),
         "confusion": _confusion_table(figures.metrics),
-        "importance": figures.importance,
+        "importance": {name: round(rise, 4) for name, rise in figures.importance.items()},
     }
 
 
@@ -227,7 +237,10 @@ def _category_table(metrics: Metrics) -> dg.TableMetadataValue:
                 *(dg.TableColumn(name, "float") for name in ("precision", "recall", "f1")),
                 dg.TableColumn("support", "int"),
                 dg.TableColumn("calibration_error", "float"),
-                dg.TableColumn("calibration_error_by_chance", "float"),
+                *(
+                    dg.TableColumn(name, "float")
+                    for name in ("calibration_error_by_chance", "roc_auc", "average_precision")
+                ),
             ]
         ),
     )

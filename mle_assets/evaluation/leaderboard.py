@@ -15,6 +15,9 @@ from mle_assets.evaluation.report import Figures
 from mle_assets.failures import refusing
 from mle_assets.models.candidates import BASELINE, NAMES
 from mle_assets.models.validation import Difference, Validation
+from mle_assets.pictures.leaderboard import Contestant, leaderboard_chart
+from mle_assets.pictures.look import Picture
+from mle_assets.pictures.metadata import Pictures
 
 
 class Standing(msgspec.Struct, frozen=True):
@@ -127,7 +130,9 @@ def _reason(best: Figures, leader: Figures, equals: int, behind: Difference) -> 
     group_name="evaluation",
     code_version=code_version(__file__),
 )
-def leaderboard(validation: pd.DataFrame, **evaluations: Evaluation) -> dg.MaterializeResult[Leaderboard]:
+def leaderboard(
+    validation: pd.DataFrame, pictures: Pictures, **evaluations: Evaluation
+) -> dg.MaterializeResult[Leaderboard]:
     """The candidates ranked by cross-validated log loss, with the leader and the reason for the choice."""
     ranking = rank([evaluation.figures for evaluation in evaluations.values()], Validation(validation))
     leading = ranking.leading
@@ -137,10 +142,11 @@ def leaderboard(validation: pd.DataFrame, **evaluations: Evaluation) -> dg.Mater
             "leader": ranking.leader,
             "reason": ranking.reason,
             "standings": standings_table(ranking),
-            "leader_accuracy": leading.accuracy,
-            "leader_roc_auc": leading.roc_auc,
-            "leader_log_loss": leading.log_loss,
-            "leader_cross_validated_log_loss": leading.cross_validated_log_loss,
+            **pictures.of(lambda: {"chart": leaderboard_picture(ranking)}),
+            "leader_accuracy": round(leading.accuracy, 4),
+            "leader_roc_auc": round(leading.roc_auc, 4),
+            "leader_log_loss": round(leading.log_loss, 4),
+            "leader_cross_validated_log_loss": round(leading.cross_validated_log_loss, 4),
         },
     )
 
@@ -167,6 +173,22 @@ def standings_table(ranking: Leaderboard) -> dg.TableMetadataValue:
             for standing in ranking.standings
         ]
     )
+
+
+def leaderboard_picture(ranking: Leaderboard) -> Picture:
+    """The leaderboard as a chart."""
+    contestants = [
+        Contestant(
+            name=standing.candidate,
+            kilobytes=standing.model_bytes / 1000,
+            log_loss=standing.cross_validated_log_loss,
+            standard_error=standing.standard_error,
+            behind=standing.behind or 0.0,
+            behind_standard_error=standing.behind_standard_error or 0.0,
+        )
+        for standing in ranking.standings
+    ]
+    return leaderboard_chart(contestants, ranking.leader)
 
 
 @dg.asset_check(asset=leaderboard, blocking=True, additional_ins={"validation": dg.AssetIn("validation")})

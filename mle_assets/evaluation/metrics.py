@@ -18,7 +18,8 @@ class OfCategory(msgspec.Struct, frozen=True):
     """One category's figures: shares between 0 and 1; `support` counts its listings.
 
     `calibration_error` is the expected calibration error of its probability, and `calibration_error_by_chance` what
-    probabilities that are exactly right would show on so many listings (see `calibration_error`).
+    probabilities that are exactly right would show on so many listings (see `calibration_error`). `roc_auc` and
+    `average_precision` are those of the category against the rest.
     """
 
     precision: float
@@ -28,6 +29,9 @@ class OfCategory(msgspec.Struct, frozen=True):
     # An evaluation of an older version has neither.
     calibration_error: float | None = None
     calibration_error_by_chance: float | None = None
+    # Nor these.
+    roc_auc: float | None = None
+    average_precision: float | None = None
 
 
 class Metrics(msgspec.Struct, frozen=True):
@@ -69,14 +73,12 @@ def measure(probabilities: Probabilities, codes: NDArray[np.int64]) -> Metrics:
         codes, predicted, labels=_CODES, zero_division=0.0
     )
     confusion = sk.confusion_matrix(codes, predicted, labels=_CODES)
-    # Rounded to float32 they sum to one within 1e-7 only; roc_auc_score wants them nearer.
-    exact = probabilities.astype(np.float64)
-    exact = exact / exact.sum(axis=1, keepdims=True)
+    roc_auc = [float(sk.roc_auc_score(codes == code, probabilities[:, code])) for code in _CODES]
     return Metrics(
         accuracy=float((predicted == codes).mean()),
         balanced_accuracy=float(recall.mean()),
         macro_f1=float(f1.mean()),
-        roc_auc=float(sk.roc_auc_score(codes, exact, multi_class="ovr", labels=_CODES)),
+        roc_auc=float(np.mean(roc_auc)),
         log_loss=float(losses(probabilities, codes).mean()),
         categories={
             str(name): OfCategory(
@@ -85,6 +87,8 @@ def measure(probabilities: Probabilities, codes: NDArray[np.int64]) -> Metrics:
                 float(f1[code]),
                 int(support[code]),
                 *calibration_error(probabilities[:, code], codes == code),
+                roc_auc[code],
+                float(sk.average_precision_score(codes == code, probabilities[:, code])),
             )
             for code, name in enumerate(CATEGORIES)
         },
@@ -100,20 +104,59 @@ def calibration_error(probabilities: NDArray[np.floating[Any]], true: NDArray[np
     category by itself. By chance, the sum of a bin's outcomes is about normal around the sum of its probabilities, with
     variance p(1-p) each, and the mean distance of a normal variable is sqrt(2/pi) of its standard deviation.
     """
-    said = probabilities.astype(np.float64)
-    bins = np.minimum((said * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
+    said, bins = probabilities.astype(np.float64), _calibration_bins(probabilities)
     apart = np.abs(np.bincount(bins, said - true, minlength=CALIBRATION_BINS))
     deviation = np.sqrt(np.bincount(bins, said * (1 - said), minlength=CALIBRATION_BINS).clip(0))
     return float(apart.sum() / len(said)), float(np.sqrt(2 / np.pi) * deviation.sum() / len(said))
 
 
+def reliability(probabilities: NDArray[np.floating[Any]], true: NDArray[np.bool_]) -> list[tuple[float, float, int]]:
+    """For each bin of `calibration_error` that is not empty: the mean of what was said, the share that is so, its size.
+
+    Takes probabilities (n,) of one category and whether it is the true one (n,).
+    """
+    bins = _calibration_bins(probabilities)
+    sizes = np.bincount(bins, minlength=CALIBRATION_BINS)
+    said = np.bincount(bins, probabilities, minlength=CALIBRATION_BINS)
+    so = np.bincount(bins, true, minlength=CALIBRATION_BINS)
+    return [(float(said[i] / size), float(so[i] / size), int(size)) for i, size in enumerate(sizes) if size]
+
+
+def _calibration_bins(probabilities: NDArray[np.floating[Any]]) -> NDArray[np.int64]:
+    return np.minimum((probabilities.astype(np.float64) * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
+
+
 def roc_curves(
     probabilities: Probabilities, codes: NDArray[np.int64], points: int = 60
 ) -> dict[str, list[tuple[float, float]]]:
-    """Each category's ROC curve as (false positive rate, true positive rate), thinned to about `points`."""
+    """Each category's ROC curve as (false positive rate, true positive rate), thinned to about `points`.
+
+    A category that has no listing, or all of them, has none.
+    """
     curves: dict[str, list[tuple[float, float]]] = {}
-    for code, name in enumerate(CATEGORIES):
+    for code, name in _told_apart(codes):
         false_positive, true_positive, _ = sk.roc_curve(codes == code, probabilities[:, code])
         at = np.unique(np.linspace(0, len(false_positive) - 1, points).astype(int))
-        curves[str(name)] = [(float(x), float(y)) for x, y in zip(false_positive[at], true_positive[at], strict=True)]
+        curves[name] = [(float(x), float(y)) for x, y in zip(false_positive[at], true_positive[at], strict=True)]
     return curves
+
+
+def precision_recall_curves(
+    probabilities: Probabilities, codes: NDArray[np.int64], points: int = 60
+) -> dict[str, list[tuple[float, float]]]:
+    """Each category's precision over its recall as (recall, precision), thinned to about `points` steps of recall.
+
+    A category that has no listing, or all of them, has none.
+    """
+    curves: dict[str, list[tuple[float, float]]] = {}
+    for code, name in _told_apart(codes):
+        precision, recall, _ = sk.precision_recall_curve(codes == code, probabilities[:, code])
+        # Recall falls; the last point is (0, 1) by definition and no answer of the model's.
+        recall, precision = recall[-2::-1], precision[-2::-1]
+        at = np.unique(np.searchsorted(recall, np.linspace(recall[0], recall[-1], points)))
+        curves[name] = [(float(x), float(y)) for x, y in zip(recall[at], precision[at], strict=True)]
+    return curves
+
+
+def _told_apart(codes: NDArray[np.int64]) -> list[tuple[int, str]]:
+    return [(code, str(name)) for code, name in enumerate(CATEGORIES) if 0 < (codes == code).sum() < len(codes)]

@@ -18,7 +18,7 @@ class Figures(msgspec.Struct, frozen=True):
     """One candidate's evaluation without its rows: evaluation.json, written last.
 
     `latency_us` is the median time of one single-row answer in microseconds. `importance` is the rise of
-    the log loss when a feature's values are shuffled among the listings.
+    the log loss when a feature's values are shuffled among the listings, and `importance_error` its standard error.
     """
 
     candidate: str
@@ -29,6 +29,9 @@ class Figures(msgspec.Struct, frozen=True):
     metrics: Metrics
     importance: dict[str, float]
     latency_us: float
+    # An evaluation of an older version has none.
+    importance_error: dict[str, float] = {}
+    importance_listings: int = 0
 
 
 @dataclass(frozen=True)

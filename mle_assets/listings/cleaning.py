@@ -24,6 +24,9 @@ from mle_assets.listings.parsing import (
     was_a_float,
 )
 from mle_assets.listings.snapshot import sample_table, source_of
+from mle_assets.pictures.listings import funnel_bars, listings_map, price_histogram
+from mle_assets.pictures.look import Picture
+from mle_assets.pictures.metadata import Pictures
 from model_registry.listing import CATEGORIES, RoomType, bounds
 from model_registry.market import Market
 
@@ -197,7 +200,10 @@ def schema_of(market: Market) -> pa.DataFrameSchema:
 
 @dg.asset(group_name="listings", io_manager_key="tables", code_version=code_version(__file__), kinds={"pandas"})
 def listings(
-    context: dg.AssetExecutionContext, raw_listings: pd.DataFrame, market: dg.ResourceParam[Market]
+    context: dg.AssetExecutionContext,
+    raw_listings: pd.DataFrame,
+    market: dg.ResourceParam[Market],
+    pictures: Pictures,
 ) -> dg.MaterializeResult[pd.DataFrame]:
     """Listings with typed columns and a price category, one row each, in the order of the snapshot."""
     with failing_on(BadSnapshot):
@@ -209,13 +215,25 @@ def listings(
         metadata={
             "dagster/row_count": len(cleaned.listings),
             "raw_rows": cleaned.raw_rows,
-            "share_kept": len(cleaned.listings) / cleaned.raw_rows,
+            "share_kept": round(len(cleaned.listings) / cleaned.raw_rows, 4),
             "funnel": _funnel_table(cleaned),
+            **pictures.of(lambda: listings_pictures(cleaned, market)),
             "dropped_rows": cleaned.dropped,
             "categories": {name: int(counts.get(code, 0)) for code, name in enumerate(CATEGORIES)},
             "sample": dg.MetadataValue.md(sample_table(cleaned.listings)),
         },
     )
+
+
+def listings_pictures(cleaned: Cleaned, market: Market) -> dict[str, Picture]:
+    """Where a market's listings are, what they cost, and what was dropped, by the name they are shown by."""
+    table = cleaned.listings
+    codes = table["price_category"].to_numpy()
+    return {
+        "map": listings_map(table["latitude"].to_numpy(), table["longitude"].to_numpy(), codes, market),
+        "prices": price_histogram(table["price"].to_numpy(), codes, market),
+        "funnel_chart": funnel_bars(cleaned.raw_rows, cleaned.dropped, len(table)),
+    }
 
 
 def _funnel_table(cleaned: Cleaned) -> dg.TableMetadataValue:

@@ -18,8 +18,11 @@ from mle_assets.lineage import LineageBroken, trace
 from mle_assets.listings.features import category_codes, feature_matrix
 from mle_assets.models.scoring import losses
 from mle_assets.models.training import TrainedModel
+from mle_assets.pictures.champion import comparison_bar, reigns_chart
+from mle_assets.pictures.look import Picture
+from mle_assets.pictures.metadata import Pictures
 from mle_assets.release.comparability import shifts
-from mle_assets.release.figures import decision_figures, published_figures
+from mle_assets.release.figures import decision_figures, published_figures, reigns
 from mle_assets.release.gate import Comparison, Contender, constant_losses, judge, kept_out
 from mle_assets.release.publication import Halves, draft_manifest
 from model_registry.classifier import Classifier, ModelRefused, PublishedModel
@@ -130,6 +133,7 @@ def champion(
     artefacts: dg.ResourceParam[Artefacts],
     release: Release,
     market: dg.ResourceParam[Market],
+    pictures: Pictures,
 ) -> dg.MaterializeResult[Any]:
     """The model in production: the leaderboard's leader is published, and promoted if the gate says so."""
     registry, halves = release.registries().of(market.name), Halves(train_listings, test_listings)
@@ -141,10 +145,9 @@ def champion(
         decision = compare(release, current, draft, model.onnx, halves)
         challenger = registry.publish(draft, model.onnx, evaluation.report)
         in_production = settle(registry, challenger, decision, current, context.run)
-    return dg.MaterializeResult(
-        data_version=dg.DataVersion(in_production),
-        metadata=_metadata(registry, current, challenger, in_production, decision),
-    )
+        drawn = pictures.of(lambda: _pictures(registry, decision))
+        metadata = _metadata(registry, current, challenger, in_production, decision) | drawn
+    return dg.MaterializeResult(data_version=dg.DataVersion(in_production), metadata=metadata)
 
 
 def current_champion(registry: Registry) -> PublishedModel | None:
@@ -188,6 +191,17 @@ def _metadata(
         "registry": dg.MetadataValue.path(str(registry.folder.resolve())),
         "challenger_version": dg.MetadataValue.path(str(registry.path(challenger).resolve())),
     }
+
+
+def _pictures(registry: Registry, decision: Decision) -> dict[str, Picture]:
+    pictures, numbers = dict[str, Picture](), decision.numbers
+    # Where challenger and champion are one, or cannot be compared, there is no difference to draw.
+    if "mean_difference" in numbers:
+        rival = "the champion" if "champion_log_loss" in numbers else "the majority class"
+        pictures["comparison_chart"] = comparison_bar(numbers, rival)
+    if known := reigns(registry):
+        pictures["champions_over_time"] = reigns_chart(known)
+    return pictures
 
 
 def _comparison(

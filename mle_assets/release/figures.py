@@ -2,8 +2,10 @@
 
 from typing import Any
 
+from mle_assets.pictures.champion import Reign
 from model_registry.history import Decision
-from model_registry.manifest import Manifest
+from model_registry.manifest import Manifest, ManifestRefused
+from model_registry.store import Registry, UnknownVersion
 
 _COUNTS = {"test_listings"}
 _HEADLINE = ("accuracy", "roc_auc", "log_loss")
@@ -13,11 +15,31 @@ def published_figures(manifest: Manifest, prefix: str = "") -> dict[str, Any]:
     """A model's figures on its own test listings, and whether its listings were made up."""
     test = manifest.metrics.get("test", {})
     return {
-        **{f"{prefix}{name}": test[name] for name in _HEADLINE if name in test},
+        **{f"{prefix}{name}": round(test[name], 4) for name in _HEADLINE if name in test},
         f"{prefix}synthetic": manifest.snapshot.synthetic,
     }
 
 
 def decision_figures(decision: Decision) -> dict[str, float]:
-    """Every number behind a decision, counts as whole numbers."""
-    return {name: int(number) if name in _COUNTS else number for name, number in decision.numbers.items()}
+    """Every number behind a decision, counts as whole numbers and the others to four digits."""
+    return {name: int(number) if name in _COUNTS else round(number, 4) for name, number in decision.numbers.items()}
+
+
+def reigns(registry: Registry) -> list[Reign]:
+    """Every promotion and rollback of a registry, oldest first, with the champion's figures.
+
+    Without those versions that are gone, cannot be read, or were published without figures. Raises HistoryDamaged.
+    """
+    known: list[Reign] = []
+    for event in registry.history():
+        if event.action == "refusal":
+            continue
+        try:
+            manifest = registry.manifest(event.version)
+        except (UnknownVersion, ManifestRefused):
+            continue
+        test = manifest.metrics.get("test", {})
+        if set(_HEADLINE) <= set(test):
+            figures = {name: test[name] for name in _HEADLINE}
+            known.append(Reign(event.version, event.at, manifest.snapshot.synthetic, **figures))
+    return known

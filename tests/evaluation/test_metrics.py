@@ -3,7 +3,13 @@
 import numpy as np
 import pytest
 
-from mle_assets.evaluation.metrics import calibration_error, measure, roc_curves
+from mle_assets.evaluation.metrics import (
+    calibration_error,
+    measure,
+    precision_recall_curves,
+    reliability,
+    roc_curves,
+)
 
 CODES = np.array([0, 0, 1, 2, 3])
 SURE = np.eye(4)[CODES]
@@ -76,3 +82,26 @@ def test_probabilities_that_are_right_have_the_calibration_error_of_chance() -> 
     error, by_chance = calibration_error(said, random.random(20_000) < said**2)
     assert error > 10 * by_chance
     assert calibration_error(np.array([0.0, 1.0]), np.array([False, True])) == (0.0, 0.0)
+
+
+def test_a_reliability_curve_has_the_mean_said_the_share_that_is_so_and_the_size_of_each_bin() -> None:
+    said = np.array([0.25] * 4 + [0.95] * 4 + [1.0])
+    true = np.array([True, False, False, False, True, True, False, False, True])
+    assert reliability(said, true) == [(0.25, 0.25, 4), (pytest.approx(0.96), pytest.approx(0.6), 5)]
+
+
+def test_precision_falls_from_the_first_hit_to_the_share_of_the_category() -> None:
+    #                           Lux said:  0.9 rightly, 0.8 wrongly, 0.7 rightly, 0.1 wrongly
+    lux = np.array([0.9, 0.8, 0.7, 0.1])
+    probabilities = np.stack([1 - lux, 0 * lux, 0 * lux, lux], axis=1)
+    curves = precision_recall_curves(probabilities, np.array([3, 0, 3, 0]))
+    assert curves["Lux"] == [(0.5, 1.0), (1.0, pytest.approx(2 / 3))]
+    assert set(curves) == set(roc_curves(probabilities, np.array([3, 0, 3, 0]))) == {"Low", "Lux"}
+
+
+def test_the_areas_of_a_category_are_those_worked_out_by_hand() -> None:
+    lux = np.array([0.9, 0.8, 0.7, 0.1, 0.0])
+    others = (1 - lux)[:, np.newaxis] * np.array([0.5, 0.3, 0.2])
+    known = measure(np.hstack([others, lux[:, np.newaxis]]), np.array([3, 0, 3, 1, 2])).categories["Lux"]
+    assert known.roc_auc == pytest.approx(5 / 6)
+    assert known.average_precision == pytest.approx(0.5 * 1 + 0.5 * 2 / 3)
