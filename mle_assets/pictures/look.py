@@ -27,8 +27,11 @@ ACCENT, NEUTRAL = "#0072B2", "#9A9A9A"
 TEXT, TITLE = 8.0, 9.0
 """Sizes of letters in points."""
 
-_DPI = 192
-"""Twice what a screen shows an inch with."""
+_DPI = 136
+"""Dagster shows a picture pixel by pixel, in a window of four fifths of the page, and cuts off what is wider.
+
+So the widest sheets, of seven inches, fit a page of 1,280 pixels, with letters of fifteen.
+"""
 _PALETTE = 64
 """Colours are counted out: lines and their soft edges need no more, and the file is a third of the size."""
 

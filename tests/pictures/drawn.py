@@ -10,11 +10,11 @@ MOST_BYTES = 60_000
 
 
 def is_small_png(png: bytes) -> bool:
-    """Whether it is one, twice as sharp as a screen needs and not too large for an asset's page."""
+    """Whether it is one, large enough to be read and no wider than Dagster's window on a page of 1,280 pixels."""
     with Image.open(io.BytesIO(png)) as image:
         image.load()
         known, (width, height) = image.format, image.size
-    return known == "PNG" and 600 <= width <= 1_400 and 150 <= height <= 1_100 and len(png) <= MOST_BYTES
+    return known == "PNG" and 500 <= width <= 960 and 120 <= height <= 700 and len(png) <= MOST_BYTES
 
 
 def is_fine(picture: Picture) -> bool:

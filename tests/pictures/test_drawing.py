@@ -138,7 +138,8 @@ def test_what_is_drawn_by_several_threads_is_what_one_draws() -> None:
         assert len({draw(0), *pool.map(draw, range(8))}) == 1
 
 
-def test_loading_the_definitions_loads_nothing_that_draws() -> None:
-    code = "import sys, mle_assets.definitions; print('matplotlib' in sys.modules, 'PIL' in sys.modules)"
+def test_loading_what_draws_loads_no_drawing_library() -> None:
+    rooms = ", ".join(f"mle_assets.pictures.{room}" for room in ("champion", "evaluation", "leaderboard", "listings"))
+    code = f"import sys, {rooms}; print('matplotlib' in sys.modules, 'PIL' in sys.modules)"
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert told == "False False\n"
