@@ -46,7 +46,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     gate_margin: float = 0.0
     """By how much log loss a challenger must be better, at least."""
     pictures: bool = True
-    """Whether pictures are drawn into the assets' metadata, about half a megabyte for each training."""
+    """Whether pictures are drawn, into the assets' metadata (about half a megabyte for each training) and the card."""
     git_commit: str | None = None
     """The commit this code is of; asked of git where it is not set."""
 

@@ -43,10 +43,14 @@ class Picture:
     png: bytes
     alt: str
 
+    def data_url(self) -> str:
+        """The picture whole, as an address."""
+        return f"data:image/png;base64,{base64.b64encode(self.png).decode()}"
+
     def markdown(self) -> str:
-        """The picture as Markdown that holds it whole, as a data URL."""
+        """The picture as Markdown that holds it whole."""
         alt = " ".join(self.alt.replace("[", "(").replace("]", ")").split())
-        return f"![{alt}](data:image/png;base64,{base64.b64encode(self.png).decode()})"
+        return f"![{alt}]({self.data_url()})"
 
 
 _LOOK = {

@@ -11,7 +11,9 @@ from mle_assets.pictures.look import Picture
 class Pictures(dg.ConfigurableResource[None]):
     """Whether pictures are drawn beside the numbers of the assets."""
 
-    drawn: bool = Field(description="Whether pictures are drawn; Dagster keeps those of every materialization.")
+    drawn: bool = Field(
+        description="Whether they are drawn, for Dagster, which keeps those of every run, and for the model card."
+    )
 
     def of(self, draw: Callable[[], Mapping[str, Picture]]) -> dict[str, dg.MetadataValue]:
         """What `draw` draws, each picture under its name as Markdown; nothing where they are not wanted."""

@@ -1,5 +1,6 @@
 """«champion»: the leader published, compared with the champion, and promoted if it is better."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from mle_assets.models.training import TrainedModel
 from mle_assets.pictures.champion import comparison_bar, reigns_chart
 from mle_assets.pictures.look import Picture
 from mle_assets.pictures.metadata import Pictures
+from mle_assets.release.card import make_card, render_card
 from mle_assets.release.comparability import shifts
 from mle_assets.release.figures import decision_figures, published_figures, reigns
 from mle_assets.release.gate import Comparison, Contender, constant_losses, judge, kept_out
@@ -143,9 +145,12 @@ def champion(
         draft = draft_manifest(lineage, context.run.run_id, release.git_commit, model, evaluation, halves, market)
         current = current_champion(registry)
         decision = compare(release, current, draft, model.onnx, halves)
-        challenger = registry.publish(draft, model.onnx, evaluation.report)
+        today = datetime.now(UTC).date()
+        card = make_card(draft, evaluation, leaderboard, train_listings, test_listings, today, drawn=pictures.drawn)
+        challenger = registry.publish(draft, model.onnx, render_card(card))
+        # Drawn before anything is decided for good: what cannot be drawn fails the run with the champion as it was.
+        drawn = pictures.of(lambda: _pictures(registry, challenger, decision))
         in_production = settle(registry, challenger, decision, current, context.run)
-        drawn = pictures.of(lambda: _pictures(registry, decision))
         metadata = _metadata(registry, current, challenger, in_production, decision) | drawn
     return dg.MaterializeResult(data_version=dg.DataVersion(in_production), metadata=metadata)
 
@@ -193,13 +198,13 @@ def _metadata(
     }
 
 
-def _pictures(registry: Registry, decision: Decision) -> dict[str, Picture]:
+def _pictures(registry: Registry, challenger: str, decision: Decision) -> dict[str, Picture]:
     pictures, numbers = dict[str, Picture](), decision.numbers
     # Where challenger and champion are one, or cannot be compared, there is no difference to draw.
     if "mean_difference" in numbers:
         rival = "the champion" if "champion_log_loss" in numbers else "the majority class"
         pictures["comparison_chart"] = comparison_bar(numbers, rival)
-    if known := reigns(registry):
+    if known := reigns(registry, challenger if decision.promote else None):
         pictures["champions_over_time"] = reigns_chart(known)
     return pictures
 

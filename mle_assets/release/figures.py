@@ -5,7 +5,7 @@ from typing import Any
 from mle_assets.pictures.champion import Reign
 from model_registry.history import Decision
 from model_registry.manifest import Manifest, ManifestRefused
-from model_registry.store import Registry, UnknownVersion
+from model_registry.store import Registry, UnknownVersion, utc_now
 
 _COUNTS = {"test_listings"}
 _HEADLINE = ("accuracy", "roc_auc", "log_loss")
@@ -25,21 +25,23 @@ def decision_figures(decision: Decision) -> dict[str, float]:
     return {name: int(number) if name in _COUNTS else round(number, 4) for name, number in decision.numbers.items()}
 
 
-def reigns(registry: Registry) -> list[Reign]:
+def reigns(registry: Registry, promoted_now: str | None = None) -> list[Reign]:
     """Every promotion and rollback of a registry, oldest first, with the champion's figures.
 
-    Without those versions that are gone, cannot be read, or were published without figures. Raises HistoryDamaged.
+    `promoted_now` is a version that is about to be promoted. Without those that are gone, cannot be read, or were
+    published without figures. Raises HistoryDamaged.
     """
+    begun = [(event.version, event.at) for event in registry.history() if event.action != "refusal"]
+    if promoted_now is not None and (not begun or begun[-1][0] != promoted_now):
+        begun.append((promoted_now, utc_now()))
     known: list[Reign] = []
-    for event in registry.history():
-        if event.action == "refusal":
-            continue
+    for version, since in begun:
         try:
-            manifest = registry.manifest(event.version)
+            manifest = registry.manifest(version)
         except (UnknownVersion, ManifestRefused):
             continue
         test = manifest.metrics.get("test", {})
         if set(_HEADLINE) <= set(test):
             figures = {name: test[name] for name in _HEADLINE}
-            known.append(Reign(event.version, event.at, manifest.snapshot.synthetic, **figures))
+            known.append(Reign(version, since, manifest.snapshot.synthetic, **figures))
     return known

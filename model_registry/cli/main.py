@@ -6,7 +6,7 @@ import click
 
 from model_registry.cli.markets import markets
 from model_registry.cli.options import Chosen
-from model_registry.cli.reading import diff, history, list_versions, show_version, verify
+from model_registry.cli.reading import card, diff, history, list_versions, show_version, verify
 from model_registry.cli.writing import export_command, import_command, promote, prune, rollback
 from model_registry.market import DEFAULT_MARKET
 from model_registry.registries import Registries
@@ -45,6 +45,7 @@ def models(context: click.Context, folder: Path, market: str | None) -> None:
 for command in (
     list_versions,
     show_version,
+    card,
     diff,
     history,
     promote,

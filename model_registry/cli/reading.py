@@ -7,6 +7,7 @@ import click
 import msgspec
 from rich.table import Table
 
+from model_registry.classifier import REPORT_FILE
 from model_registry.cli.comparison import Row, compare, comparison_table
 from model_registry.cli.manifest_view import flat, view
 from model_registry.cli.options import as_json, full_id, manifest_of, pass_registry, with_details
@@ -105,6 +106,22 @@ def diff(registry: Registry, a: str, b: str, *, everything: bool, as_json: bool)
         _print_details(compared.details)
     elif compared.details:
         print_wrapped(f"{len(compared.details)} differences in hashes, runs, code and libraries: --all.")
+
+
+@click.command()
+@click.argument("version")
+@pass_registry
+def card(registry: Registry, version: str) -> None:
+    """Open VERSION's card in a browser; print it where the output goes elsewhere."""
+    with in_words(registry):
+        found = full_id(registry, version)
+        page = registry.open(found).report
+    if terminal_width() is None:
+        click.echo(page, nl=False)
+        return
+    file = (registry.path(found) / REPORT_FILE).resolve()
+    opened = click.launch(file.as_uri()) == 0
+    print_wrapped(f"{'Opened' if opened else 'No browser could be started: open'} {file}")
 
 
 @click.command()

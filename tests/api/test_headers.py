@@ -15,7 +15,17 @@ from api.settings import Settings
 from model_registry.listing import EXAMPLE
 from tests.api.server import serving
 
-READING = ("/", "/model", "/model/inputs", "/livez", "/readyz", "/healthz", "/docs", "/docs/swagger-ui.css", "/openapi.json")
+READING = (
+    "/",
+    "/model",
+    "/model/inputs",
+    "/livez",
+    "/readyz",
+    "/healthz",
+    "/docs",
+    "/docs/swagger-ui.css",
+    "/openapi.json",
+)
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 
 

@@ -8,6 +8,8 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Request, Response, sync_playwright
 
+from tests.conftest import Pipeline, instance_in, make_pipeline
+
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
 
@@ -20,7 +22,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
+def promoted(trained: Pipeline, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A registry in which a pipeline has promoted a model."""
+    folder = tmp_path_factory.mktemp("promoted")
+    shutil.copytree(trained.folder, folder, dirs_exist_ok=True)
+    with instance_in(folder / "dagster") as instance:
+        pipeline = make_pipeline(folder, instance, pictures=True)
+        assert pipeline.run("promotion").success
+    return pipeline.registry.folder.parent
+
+
+# Playwright keeps an event loop running, which Dagster's own cannot start within: the pipeline has run before.
+@pytest.fixture(scope="session")
+def browser(promoted: Path) -> Iterator[Browser]:  # noqa: ARG001
     """Headless Chromium."""
     with sync_playwright() as playwright:
         # Root, as in a container, has no sandbox.

@@ -1,6 +1,7 @@
 """The pages for those who see little or nothing: what axe-core finds wrong with them."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, Literal
 
 import pytest
@@ -19,6 +20,13 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     registry = Registries(tmp_path_factory.mktemp("registry")).of("new-york")
     registry.promote(publish_model(registry, model_of_guests()), PROMOTE, run_id=None, actor="test")
     with serving(registry.folder.parent, tmp_path_factory.mktemp("log") / "api.log") as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def of_a_pipeline(promoted: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A service with a model of a pipeline's, and its card."""
+    with serving(promoted, tmp_path_factory.mktemp("log") / "api.log") as running:
         yield running
 
 
@@ -43,6 +51,21 @@ def test_the_page_has_no_serious_fault(
     page.emulate_media(color_scheme=scheme)
     page.goto(f"http://127.0.0.1:{server.port}/")
     expect(page.locator("#changes li").first).to_be_visible()
+    assert serious(page) == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_the_card_has_no_serious_fault_and_fits(
+    width: int, scheme: Literal["light", "dark"], watched: Watched, of_a_pipeline: Server
+) -> None:
+    page = watched.page
+    page.set_viewport_size({"width": width, "height": 900})
+    page.emulate_media(color_scheme=scheme)
+    page.goto(f"http://127.0.0.1:{of_a_pipeline.port}/model/card")
+    expect(page.get_by_role("img").first).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert page.evaluate("[...document.images].every((image) => image.complete && image.naturalWidth > 0)")
     assert serious(page) == []
 
 

@@ -210,3 +210,31 @@ def test_history_does_not_know_of_a_version_that_is_gone_or_damaged(registry: Re
     (registry.path(damaged) / "manifest.json").unlink()
     assert "made up" not in run(registry, "history").output
     assert [event["synthetic"] for event in json.loads(run(registry, "history", "--json").output)] == [None, None]
+
+
+def test_card_prints_the_page_where_the_output_goes_elsewhere(registry: Registry, versions: list[str]) -> None:
+    assert run(registry, "card", versions[0]).output == "<html>report</html>"
+
+
+@pytest.mark.parametrize(("code", "said"), [(0, "Opened"), (1, "No browser could be started: open")])
+def test_card_opens_it_from_a_terminal_and_says_where_it_lies(
+    code: int, said: str, registry: Registry, versions: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[str] = []
+
+    def launch(address: str) -> int:
+        opened.append(address)
+        return code
+
+    monkeypatch.setattr("click.launch", launch)
+    output = in_terminal(registry, 80, "card", versions[0])
+    assert output.startswith(said)
+    file = registry.path(versions[0]) / "report.html"
+    assert opened == [file.resolve().as_uri()]
+    assert str(file.resolve()) in output
+
+
+def test_card_of_a_version_that_is_not_there_says_so(registry: Registry, versions: list[str]) -> None:
+    result = run(registry, "card", f"no-{versions[0]}")
+    assert result.exit_code == 1
+    assert "holds no version" in result.output
