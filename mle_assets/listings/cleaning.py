@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import dagster as dg
+import msgspec
 import numpy as np
 import pandas as pd
 import pandera.pandas as pa
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from mle_assets.artefacts import content_version
 from mle_assets.code_version import code_version
 from mle_assets.failures import failing_on, refusing
+from mle_assets.listings import catalogue
 from mle_assets.listings.bad_snapshot import BadSnapshot
 from mle_assets.listings.parsing import (
     AMENITY_WORDS,
@@ -27,7 +29,7 @@ from mle_assets.listings.snapshot import sample_table, source_of
 from mle_assets.pictures.listings import funnel_bars, listings_map, price_histogram
 from mle_assets.pictures.look import Picture
 from mle_assets.pictures.metadata import Pictures
-from model_registry.listing import CATEGORIES, RoomType, bounds
+from model_registry.listing import CATEGORIES, Listing, RoomType, bounds
 from model_registry.market import Market
 
 LEAST_SHARE_KEPT = 0.25
@@ -177,9 +179,20 @@ def share_of(part: int, whole: int) -> str:
     return f"{min(max(100 * part / whole, 0.1), 99.9):.1f}%"
 
 
+_DESCRIPTIONS = {
+    **{flag: f"Whether its amenities name «{word}»." for flag, word in AMENITY_WORDS.items()},
+    **{field.name: field.type.__metadata__[0].description for field in msgspec.structs.fields(Listing)},
+    "property_type": "What kind of home it is, in the host's words.",
+    "price": "What a night costs, in its market's currency.",
+    "price_category": "Its price category: "
+    + ", ".join(f"{code} {name}" for code, name in enumerate(CATEGORIES))
+    + ".",
+}
+
+
 def schema_of(market: Market) -> pa.DataFrameSchema:
     """What a cleaned listing of a market is; everything downstream relies on it."""
-    return pa.DataFrameSchema(
+    schema = pa.DataFrameSchema(
         {
             "id": pa.Column("int64", pa.Check.ge(0), unique=True),
             "neighbourhood": pa.Column("str", pa.Check.isin(list(market.neighbourhoods))),
@@ -196,6 +209,7 @@ def schema_of(market: Market) -> pa.DataFrameSchema:
         },
         strict=True,
     )
+    return schema.update_columns({name: {"description": _DESCRIPTIONS[name]} for name in schema.columns})
 
 
 @dg.asset(group_name="listings", io_manager_key="tables", code_version=code_version(__file__), kinds={"pandas"})
@@ -217,6 +231,7 @@ def listings(
             "raw_rows": cleaned.raw_rows,
             "share_kept": round(len(cleaned.listings) / cleaned.raw_rows, 4),
             "funnel": _funnel_table(cleaned),
+            **catalogue.of_listings(schema_of(market), market, raw_listings.columns),
             **pictures.of(lambda: listings_pictures(cleaned, market)),
             "dropped_rows": cleaned.dropped,
             "categories": {name: int(counts.get(code, 0)) for code, name in enumerate(CATEGORIES)},

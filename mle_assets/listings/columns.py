@@ -4,23 +4,24 @@ from collections.abc import Sequence
 
 from mle_assets.listings.bad_snapshot import BadSnapshot
 
-RAW_COLUMNS = (
-    "id",
-    "last_scraped",
-    "neighbourhood_cleansed",
-    "neighbourhood_group_cleansed",
-    "property_type",
-    "room_type",
-    "latitude",
-    "longitude",
-    "accommodates",
-    "bathrooms",
-    "bathrooms_text",
-    "bedrooms",
-    "beds",
-    "amenities",
-    "price",
-)
+RAW_DESCRIPTIONS = {
+    "id": "Airbnb's number of the listing.",
+    "last_scraped": "The day on which it was scraped.",
+    "neighbourhood_cleansed": "The neighbourhood that its coordinates lie in.",
+    "neighbourhood_group_cleansed": "The larger part of the city that its coordinates lie in.",
+    "property_type": "What kind of home it is, in the host's words.",
+    "room_type": "What of the home is let.",
+    "latitude": "Degrees north.",
+    "longitude": "Degrees east; west is negative.",
+    "accommodates": "How many guests it takes.",
+    "bathrooms": "How many bathrooms it has; empty in many snapshots.",
+    "bathrooms_text": "How many bathrooms it has, and whether they are shared, as in «1.5 shared baths».",
+    "bedrooms": "How many bedrooms it has.",
+    "beds": "How many beds it has.",
+    "amenities": "What it offers, as a list in JSON.",
+    "price": "What a night costs, with the sign of its currency.",
+}
+RAW_COLUMNS = tuple(RAW_DESCRIPTIONS)
 """The columns that are read, of the 74 to 79 that a snapshot has."""
 
 LISTING_URL = "listing_url"

@@ -15,6 +15,7 @@ from mle_assets.failures import failing_on
 from mle_assets.lineage import materialization
 from mle_assets.listings import synthetic
 from mle_assets.listings.bad_snapshot import BadSnapshot, without_password
+from mle_assets.listings.catalogue import of_raw_listings
 from mle_assets.listings.content import read_table
 from mle_assets.listings.downloading import IDLE_SECONDS, TOTAL_SECONDS
 from mle_assets.listings.fetching import fetched
@@ -130,6 +131,7 @@ def raw_listings(
             "sha256": snapshot.sha256,
             "date": str(snapshot.date or "unknown"),
             "dagster/row_count": len(snapshot.listings),
+            **of_raw_listings(snapshot.listings),
             "sample": dg.MetadataValue.md(sample_table(snapshot.listings)),
         },
     )

@@ -9,7 +9,10 @@ from sklearn.model_selection import train_test_split
 from mle_assets.artefacts import content_version
 from mle_assets.code_version import code_version
 from mle_assets.failures import failing_on, refusing
+from mle_assets.listings.catalogue import of_half
+from mle_assets.listings.cleaning import schema_of
 from model_registry.listing import CATEGORIES
+from model_registry.market import Market
 
 TEST_SHARE = 0.15
 SEED = 1
@@ -42,13 +45,19 @@ def split(listings: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     },
     group_name="listings",
 )
-def train_and_test_listings(listings: pd.DataFrame) -> Iterator[dg.MaterializeResult[pd.DataFrame]]:
+def train_and_test_listings(
+    listings: pd.DataFrame, market: dg.ResourceParam[Market]
+) -> Iterator[dg.MaterializeResult[pd.DataFrame]]:
     """The two halves of the listings."""
     with failing_on(TooFewListings):
         halves = split(listings)
+    columns = of_half(schema_of(market))
     for name, half in zip(("train_listings", "test_listings"), halves, strict=True):
         yield dg.MaterializeResult(
-            asset_key=name, value=half, data_version=content_version(half), metadata={"dagster/row_count": len(half)}
+            asset_key=name,
+            value=half,
+            data_version=content_version(half),
+            metadata={"dagster/row_count": len(half), **columns},
         )
 
 
