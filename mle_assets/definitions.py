@@ -3,9 +3,12 @@
 import gc
 import os
 import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from typing import cast
 
 import click
 import dagster as dg
+from dagster._utils.warnings import disable_dagster_warnings
 
 from mle_assets.automation import jobs, new_snapshot_sensor, promote_best_model_sensor, weekly_training_schedule
 from mle_assets.evaluation.evaluation import evaluations
@@ -19,20 +22,19 @@ from mle_assets.models.validation import validation
 from mle_assets.partitions import by_market
 from mle_assets.release.champion import champion
 from mle_assets.release.observation import observe_champion_sensor, the_registry_agrees
+from mle_assets.release.served import served
 from mle_assets.resources import Settings, known_markets, make_default_snapshot, make_resources
 from model_registry.market import BadMarket
 from model_registry.settings import BadSetting, read_settings
 
-ASSETS = (
-    raw_listings,
-    listings,
-    train_and_test_listings,
-    validation,
-    models,
-    evaluations,
-    leaderboard,
-    champion,
-)
+ASSETS = {
+    "data": (raw_listings, listings, train_and_test_listings),
+    "training": (validation, models),
+    "evaluation": (evaluations, leaderboard),
+    "release": (champion,),
+}
+"""By their phase, a tag to filter by; groups tell the candidates of the replaced system from the others."""
+OWNER = "team:price-categories"
 CHECKS = (
     listings_follow_their_schema,
     enough_listings_are_kept,
@@ -47,7 +49,7 @@ def make_definitions(settings: Settings) -> dg.Definitions:
     markets, default = known_markets(settings), settings.market
     snapshot = make_default_snapshot(settings)
     return dg.Definitions(
-        assets=[by_market(asset, markets) for asset in ASSETS],
+        assets=[*_assets(markets), served(markets).replace_attributes(owners=[OWNER], tags={"phase": "release"})],
         asset_checks=[*(by_market(check, markets) for check in CHECKS), the_registry_agrees],
         jobs=jobs(default),
         sensors=[
@@ -60,6 +62,14 @@ def make_definitions(settings: Settings) -> dg.Definitions:
         # A process for every step would cost more than most steps take.
         executor=dg.in_process_executor,
     )
+
+
+def _assets(markets: Iterable[str]) -> Iterator[dg.AssetsDefinition]:
+    for phase, assets in ASSETS.items():
+        with disable_dagster_warnings():  # of links to the source being new
+            linked = cast("Sequence[dg.AssetsDefinition]", dg.with_source_code_references(assets))
+        for asset in linked:
+            yield by_market(asset, markets, owners=[OWNER], tags={"phase": phase})
 
 
 @dg.definitions

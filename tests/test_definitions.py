@@ -8,7 +8,7 @@ import pytest
 from dagster import Field
 from dagster._config import ConfigType
 
-from mle_assets.definitions import defs, make_definitions
+from mle_assets.definitions import OWNER, defs, make_definitions
 from mle_assets.models.candidates import NAMES
 from mle_assets.resources import Settings, known_markets
 from model_registry.market import NEW_YORK, BadMarket
@@ -51,6 +51,24 @@ def test_an_asset_is_in_its_room_and_made_from_what_it_says(asset: str, group: s
     node = GRAPH.get(key(asset))
     assert node.group_name == group
     assert {parent.to_user_string() for parent in node.parent_keys} == made_from
+
+
+def test_every_asset_has_an_owner_a_phase_a_kind_a_description_and_a_link_to_its_source() -> None:
+    for asset in GRAPH.asset_nodes:
+        assert asset.owners == [OWNER]
+        assert asset.tags["phase"] in {"data", "training", "evaluation", "release"}, asset.key
+        assert asset.kinds, asset.key
+        assert asset.description, asset.key
+        if asset.key != key("api"):
+            [reference] = asset.metadata["dagster/code_references"].code_references
+            assert Path(reference.file_path).is_file()
+
+
+def test_the_graph_ends_with_the_api_which_no_job_makes() -> None:
+    api = GRAPH.get(key("api"))
+    assert (api.parent_keys, api.child_keys, api.is_materializable) == ({key("champion")}, set(), False)
+    for job in ("training", "promotion", "train_and_promote"):
+        assert key("api") not in DEFINITIONS.resolve_job_def(job).asset_layer.executable_asset_keys
 
 
 def test_every_candidate_has_a_model_and_an_evaluation() -> None:

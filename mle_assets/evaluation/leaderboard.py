@@ -128,6 +128,7 @@ def _reason(best: Figures, leader: Figures, equals: int, behind: Difference) -> 
     },
     io_manager_key="artefacts",
     group_name="evaluation",
+    kinds={"json"},
     code_version=code_version(__file__),
 )
 def leaderboard(
