@@ -18,7 +18,7 @@ from mle_assets.artefacts import Artefacts, replace_file
 from mle_assets.code_version import code_version
 from mle_assets.cores import side_by_side
 from mle_assets.evaluation.metrics import Metrics, measure, roc_curves
-from mle_assets.evaluation.pictures import evaluation_pictures
+from mle_assets.evaluation.pictures import evaluation_pictures, is_drawn
 from mle_assets.evaluation.report import Figures, Report, render
 from mle_assets.lineage import snapshot_behind
 from mle_assets.listings.features import category_codes, feature_matrix
@@ -205,7 +205,8 @@ def evaluations(
             f"{figures.metrics.log_loss:.4f} on the test listings ({seconds:.1f} s)"
         )
         # Drawn here, one after the other: matplotlib is not made for several threads, and these have enough to do.
-        drawn = pictures.of(partial(evaluation_pictures, figures, evaluation.predictions, test_listings))
+        draw = partial(evaluation_pictures, figures, evaluation.predictions, test_listings)
+        drawn = pictures.of(draw) if is_drawn(figures.candidate) else {}
         yield dg.MaterializeResult(
             asset_key=["evaluations", figures.candidate], value=evaluation, metadata=_metadata(figures) | drawn
         )

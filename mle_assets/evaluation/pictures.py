@@ -30,10 +30,8 @@ def is_drawn(candidate: str) -> bool:
 def evaluation_pictures(figures: Figures, predictions: pd.DataFrame, test: pd.DataFrame) -> dict[str, Picture]:
     """The pictures of a candidate's figures and of its answers for the test listings, by the name they are shown by.
 
-    None of those that are not worth it; and of those that were left out of the race, and so cannot lead, the first two.
+    Of one that was left out of the race, and so cannot lead, the first two.
     """
-    if not is_drawn(figures.candidate):
-        return {}
     probabilities = predictions.iloc[:, 3:].to_numpy()
     codes = predictions["price_category"].to_numpy(dtype=np.int64)
     of_category = {str(name): figures.metrics.categories[name] for name in CATEGORIES}

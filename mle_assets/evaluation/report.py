@@ -1,12 +1,11 @@
 """Figures to a page: one HTML file without scripts or links, to be read years later beside its model."""
 
 from dataclasses import dataclass
-from functools import cache
 
-import jinja2
 import msgspec
 
 from mle_assets.evaluation.metrics import Metrics
+from mle_assets.html import page_template
 from mle_assets.models.validation import CrossValidation
 from model_registry.listing import CATEGORIES
 from model_registry.manifest import Snapshot
@@ -48,7 +47,7 @@ class Report:
 
 def render(report: Report) -> bytes:
     """The report as a self-contained HTML page, UTF-8."""
-    page = _template().render(
+    page = page_template("mle_assets.evaluation", "report.html").render(
         figures=report.figures,
         snapshot=report.snapshot,
         metrics=report.figures.metrics,
@@ -67,15 +66,3 @@ def render(report: Report) -> bytes:
 
 def _row_shares(confusion: tuple[tuple[int, ...], ...]) -> list[list[float]]:
     return [[count / max(1, sum(row)) for count in row] for row in confusion]
-
-
-@cache
-def _template() -> jinja2.Template:
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("mle_assets.evaluation", "."),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("report.html")

@@ -6,9 +6,7 @@ After Mitchell and others, Model cards for model reporting (2019). One HTML file
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
-from functools import cache
 
-import jinja2
 import numpy as np
 import pandas as pd
 
@@ -18,6 +16,7 @@ from mle_assets.evaluation.leaderboard import Leaderboard, leaderboard_picture
 from mle_assets.evaluation.metrics import Metrics, measure
 from mle_assets.evaluation.pictures import evaluation_pictures
 from mle_assets.evaluation.slices import Slice, slices_of, weakest
+from mle_assets.html import page_template
 from mle_assets.listings.features import category_codes
 from mle_assets.pictures.look import Picture
 from model_registry.listing import CATEGORIES
@@ -110,7 +109,7 @@ def render_card(card: Card) -> bytes:
     """The card as a self-contained HTML page, UTF-8."""
     manifest = card.manifest
     low, mid, high = map(manifest.market.money, manifest.market.category_limits)
-    page = _template().render(
+    page = page_template("mle_assets.release", "card.html").render(
         card=card,
         manifest=manifest,
         market=manifest.market,
@@ -132,15 +131,3 @@ def render_card(card: Card) -> bytes:
         alt={name: one.alt for name, one in card.pictures.items()},
     )
     return page.encode()
-
-
-@cache
-def _template() -> jinja2.Template:
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("mle_assets.release", "."),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("card.html")
