@@ -48,7 +48,8 @@ def listings(manifest: Manifest, seed: int) -> Generator[bytes]:
         edges, counts = profile.distributions[name].edges, profile.distributions[name].counts
         bin_ = chance.choices(range(len(counts)), counts)[0]
         if name not in ("latitude", "longitude"):
-            return edges[bin_] if bin_ < len(edges) else edges[-1] + 1
+            # Where all are the same there is no edge, and a flag that nobody has.
+            return [*edges, edges[-1] + 1 if edges else 0][bin_]
         return chance.uniform(edges[max(0, bin_ - 1)], edges[min(bin_, len(edges) - 1)])
 
     while True:
