@@ -1,5 +1,7 @@
 """What several tests share: a synthetic snapshot, and one real training run on it."""
 
+import fcntl
+import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -78,12 +80,22 @@ def pipeline(tmp_path: Path) -> Iterator[Pipeline]:
 
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
-    """A pipeline after one training run on 4,000 synthetic listings, pictures drawn; tests leave it as it is."""
-    folder = tmp_path_factory.mktemp("trained")
-    with instance_in(folder / "dagster") as instance:
-        pipeline = make_pipeline(folder, instance, pictures=True)
-        assert pipeline.run("training").success
-        yield pipeline
+    """A pipeline after one training run on 4,000 synthetic listings, pictures drawn; tests leave it as it is.
+
+    The processes that share the tests out among them share it: one trains, the others wait.
+    """
+    own = tmp_path_factory.getbasetemp()
+    folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "trained"
+    folder.mkdir(exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with instance_in(folder / "dagster") as instance:
+            pipeline = make_pipeline(folder, instance, pictures=True)
+            if not (folder / "done").exists():
+                assert pipeline.run("training").success
+                (folder / "done").touch()
+            fcntl.flock(lock, fcntl.LOCK_UN)
+            yield pipeline
 
 
 @pytest.fixture

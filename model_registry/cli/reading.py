@@ -112,7 +112,7 @@ def diff(registry: Registry, a: str, b: str, *, everything: bool, as_json: bool)
 @click.argument("version")
 @pass_registry
 def card(registry: Registry, version: str) -> None:
-    """Open VERSION's card in a browser; print it where the output goes elsewhere."""
+    """Open VERSION's card in a browser, or print it."""
     with in_words(registry):
         found = full_id(registry, version)
         page = registry.open(found).report
