@@ -10,11 +10,10 @@ export class PlaceMap {
   #places;
   #point = { latitude: 0, longitude: 0 };
 
-  constructor(places, moved) {
-    this.#places = places;
-    this.#canvas.hidden = places === undefined;
-    if (places === undefined) return;
+  /** No map yet; `moved` is told the latitude and longitude that a person chooses on one. */
+  constructor(moved) {
     const pick = (event) => {
+      const places = this.#places;
       const area = this.#canvas.getBoundingClientRect();
       const x = Math.min(Math.max((event.clientX - area.left) / area.width, 0), 1);
       const y = Math.min(Math.max((event.clientY - area.top) / area.height, 0), 1);
@@ -30,6 +29,12 @@ export class PlaceMap {
     };
     new ResizeObserver(() => this.#draw()).observe(this.#canvas);
     matchMedia("(prefers-color-scheme: dark)").onchange = () => this.#draw();
+  }
+
+  /** Take the map of another model; undefined where it has none. */
+  use(places) {
+    this.#places = places;
+    this.#canvas.hidden = places === undefined;
   }
 
   /** Put the point somewhere. */

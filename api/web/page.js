@@ -13,7 +13,7 @@ let markets = [];
 let market;
 let inputs;
 let form;
-let map;
+const map = new PlaceMap(moved);
 let asked = 0; // how many times the listing was asked about: an answer to an older one is not shown
 let underWay = false;
 let settling;
@@ -39,7 +39,7 @@ async function choose(chosen) {
   byId("made-up").hidden = !model.synthetic;
   byId("card").href = `${addressOf(market.name)}/model/card`;
   showSource(model);
-  map = new PlaceMap(inputs.places, moved);
+  map.use(inputs.places);
   say("no-map", inputs.places ? "" : "This model was published without a map: its listings' places are not known.");
   form = new Form(inputs.properties, changed);
   for (const [name, value] of Object.entries(inputs.example)) form.set(name, value);

@@ -55,6 +55,13 @@ def opened(watched: Watched, server: Server, place: str = "") -> Page:
     return watched.page
 
 
+def click_lower_left(page: Page) -> None:
+    """Put the point where only listings of the Bronx are."""
+    area = page.locator("#map").bounding_box()
+    assert area
+    page.locator("#map").click(position={"x": 5, "y": area["height"] - 5})
+
+
 def test_the_first_answer_is_that_of_the_api(watched: Watched, server: Server) -> None:
     page = opened(watched, server)
     answer = server.client.post("/classify?probabilities=true&explain=true", json=EXAMPLE).json()
@@ -121,7 +128,7 @@ def test_the_keyboard_is_enough(watched: Watched, server: Server) -> None:
 
 def test_a_point_on_the_map_is_a_place_and_its_neighbourhood(watched: Watched, server: Server) -> None:
     page = opened(watched, server)
-    page.locator("#map").click(position={"x": 5, "y": page.locator("#map").bounding_box()["height"] - 5})  # pyright: ignore
+    click_lower_left(page)
     expect(page.get_by_role("combobox", name="Neighbourhood")).to_have_value("Bronx")
     latitude = float(page.get_by_role("spinbutton", name="Latitude").input_value())
     assert abs(latitude - KNOWN["places"].south) < 0.01  # pyright: ignore
@@ -162,6 +169,11 @@ def test_another_market_has_its_own_form_and_a_model_of_before_says_what_it_lack
     assert page.url.endswith("#lisbon")
     page.reload()
     expect(page.get_by_role("combobox", name="Market")).to_have_value("lisbon")
+    expect(page.locator("#map")).to_be_hidden()
+    page.get_by_role("combobox", name="Market").select_option("New York")
+    expect(page.get_by_role("combobox", name="Neighbourhood")).to_have_value("Brooklyn")
+    click_lower_left(page)
+    expect(page.get_by_role("combobox", name="Neighbourhood")).to_have_value("Bronx")
 
 
 def test_the_first_view_is_small(watched: Watched, server: Server) -> None:
