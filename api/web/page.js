@@ -4,7 +4,7 @@ import { neighbours, showAnswer, showChanges, showReasons, showSource } from "./
 import { byId, make, say } from "./elements.js";
 import { Form } from "./form.js";
 import { PlaceMap } from "./map.js";
-import { addressOf, ask, fetched, hasKey, useKey } from "./service.js";
+import { addressOf, ask, askModel, fetched, hasKey, useKey } from "./service.js";
 
 const SETTLED = 150; // milliseconds without a change, after which the slower questions are asked
 const AGAIN = 2000; // milliseconds until a service that does not answer is asked again
@@ -30,21 +30,24 @@ async function start() {
 }
 
 async function choose(chosen) {
-  const [taken, model] = await Promise.all([
-    ask(`${addressOf(chosen.name)}/model/inputs`), ask(`${addressOf(chosen.name)}/model`),
-  ]);
+  await know(chosen);
   market = chosen;
-  inputs = taken;
   byId("market").value = market.name;
-  byId("made-up").hidden = !model.synthetic;
   byId("card").href = `${addressOf(market.name)}/model/card`;
-  showSource(model);
-  map.use(inputs.places);
-  say("no-map", inputs.places ? "" : "This model was published without a map: its listings' places are not known.");
   form = new Form(inputs.properties, changed);
   for (const [name, value] of Object.entries(inputs.example)) form.set(name, value);
   map.show(inputs.example.latitude, inputs.example.longitude);
   answer();
+}
+
+// What there is to know of the model that answers for a market.
+async function know({ name }) {
+  const [taken, model] = await Promise.all([ask(`${addressOf(name)}/model/inputs`), ask(`${addressOf(name)}/model`)]);
+  inputs = taken;
+  byId("made-up").hidden = !model.synthetic;
+  showSource(model);
+  map.use(inputs.places);
+  say("no-map", inputs.places ? "" : "This model was published without a map: its listings' places are not known.");
 }
 
 function moved(latitude, longitude) {
@@ -97,7 +100,8 @@ async function answerOnce(current) {
   }
   const whole = { id: 0, ...listing };
   await guarded(async () => {
-    const told = await ask(`${addressOf(market.name)}/classify?probabilities=true`, whole);
+    const [told, version] = await askModel(`${addressOf(market.name)}/classify?probabilities=true`, whole);
+    if (version !== inputs.model_version) await know(market); // another was promoted meanwhile
     say("problem", "");
     showAnswer(told, market);
     if (current === asked) settling = setTimeout(() => guarded(() => explain(current, whole, told)), SETTLED);

@@ -24,6 +24,12 @@ export async function ask(path, body) {
   return (await answered(path, body)).json();
 }
 
+/** The same of a model's answer, and which version gave it. */
+export async function askModel(path, body) {
+  const response = await answered(path, body);
+  return [await response.json(), response.headers.get("X-Model-Version")];
+}
+
 /** What lies at a path, as it is; throws as `ask` does. */
 export async function fetched(path) {
   return (await answered(path)).blob();

@@ -16,7 +16,8 @@ from model_registry.registries import Registries
 from model_registry.store import Registry
 from tests.api.server import Server, serving
 from tests.browser.conftest import Watched
-from tests.making import LISBON, MADE_UP, PROMOTE, listing, model_of_guests, publish_model
+from tests.making import LISBON, MADE_UP, PROMOTE, listing, model_of_guests, publish, publish_model
+from tests.waiting import until
 
 _RANDOM = np.random.default_rng(0)
 LISTINGS = [
@@ -220,6 +221,23 @@ def test_without_a_model_it_says_why_and_begins_once_there_is_one(
         expect(watched.page.locator("#category")).not_to_be_empty(timeout=10_000)
         expect(watched.page.locator("#made-up")).to_be_visible()
         expect(watched.page.locator("#source")).to_contain_text("which learned from made-up listings")
+
+
+def test_a_champion_that_is_promoted_meanwhile_is_named_and_the_form_stays(
+    watched: Watched, registry: Registry, tmp_path: Path
+) -> None:
+    registry.promote(publish_model(registry, model_of_guests(), **KNOWN), PROMOTE, run_id=None, actor="test")
+    with serving(registry.folder.parent, tmp_path / "api.log") as server:
+        page = opened(watched, server)
+        page.get_by_role("switch", name="TV").uncheck()
+        version = publish(registry, 3, snapshot=MADE_UP)
+        registry.promote(version, PROMOTE, run_id=None, actor="test")
+        until(lambda: server.client.get("/model").json()["version"] == version)
+        page.get_by_role("slider", name="Guests").fill("2")
+        expect(page.locator("#source")).to_contain_text(version)
+        expect(page.locator("#made-up")).to_be_visible()
+        expect(page.locator("#no-map")).to_be_visible()
+        expect(page.get_by_role("switch", name="TV")).not_to_be_checked()
 
 
 def test_a_service_that_is_gone_is_asked_again(watched: Watched, registry: Registry, tmp_path: Path) -> None:
