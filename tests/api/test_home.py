@@ -19,6 +19,7 @@ from model_registry.places import Places, places_of
 from model_registry.profile import profile_of
 from model_registry.registries import Registries
 from tests.making import LISBON, PROMOTE, listing, publish
+from tests.waiting import until
 
 LISTINGS = [listing(accommodates=1 + n % 6, latitude=40.5 + n / 250, longitude=-74 + n / 200) for n in range(100)]
 ROWS = encode_all(LISTINGS, NEW_YORK.codes)
@@ -33,6 +34,8 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
         registry = registries.of(market.name)
         registry.promote(publish(registry, 1, market=market, **changes), PROMOTE, run_id=None, actor="test")
     with TestClient(create_app(Settings(model_registry=str(registries.folder)))) as client:
+        # A start waits for the default market alone.
+        until(lambda: len(client.get("/markets").json()) == 2)
         yield client
 
 
