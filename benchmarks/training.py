@@ -111,7 +111,7 @@ def side_by_side(snapshot: str, folder: Path) -> None:
     leaderboard = json.loads(file.read_text())
     leader = next(row for row in leaderboard["standings"] if row["candidate"] == leaderboard["leader"])
     print("leader: " + ", ".join(f"{name} {leader[name]}" for name in ("candidate", "accuracy", "roc_auc", "log_loss")))
-    models = (folder / "assets" / "models").rglob("*.onnx")
+    models = (folder / "assets").glob("*/models/**/*.onnx")
     print(f"models on disk: {sum(file.stat().st_size for file in models) / 1e6:.0f} MB")
 
 
