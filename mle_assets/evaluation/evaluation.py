@@ -19,6 +19,7 @@ from mle_assets.code_version import code_version
 from mle_assets.cores import side_by_side
 from mle_assets.evaluation.metrics import Metrics, measure, roc_curves
 from mle_assets.evaluation.pictures import evaluation_pictures, is_drawn
+from mle_assets.evaluation.predictions import prediction_rows
 from mle_assets.evaluation.report import Figures, Report, render
 from mle_assets.lineage import snapshot_behind
 from mle_assets.listings.features import category_codes, feature_matrix
@@ -88,18 +89,6 @@ def evaluate(
         importance_listings=len(X[:_IMPORTANCE_ROWS]),
     )
     return figures, prediction_rows(test, probabilities), Report(figures, roc_curves(probabilities, y), snapshot)
-
-
-def prediction_rows(test: pd.DataFrame, probabilities: NDArray[np.float32]) -> pd.DataFrame:
-    """The predecessor's rows: id, true and predicted category code, the four probabilities."""
-    return pd.DataFrame(
-        {
-            "id": test["id"],
-            "price_category": test["price_category"],
-            "predicted_price_category": probabilities.argmax(axis=1),
-            **{f"price_category_prob_{code}": probabilities[:, code] for code in range(len(CATEGORIES))},
-        }
-    )
 
 
 def rises_when_shuffled(

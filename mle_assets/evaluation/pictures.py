@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 
 from mle_assets.evaluation.metrics import precision_recall_curves, reliability, roc_curves
+from mle_assets.evaluation.predictions import probabilities_in
 from mle_assets.evaluation.report import Figures
 from mle_assets.models.candidates import BASELINE, families
 from mle_assets.models.validation import FOLDS
@@ -32,7 +33,7 @@ def evaluation_pictures(figures: Figures, predictions: pd.DataFrame, test: pd.Da
 
     Of one that was left out of the race, and so cannot lead, the first two.
     """
-    probabilities = predictions.iloc[:, 3:].to_numpy()
+    probabilities = probabilities_in(predictions)
     codes = predictions["price_category"].to_numpy(dtype=np.int64)
     of_category = {str(name): figures.metrics.categories[name] for name in CATEGORIES}
     rough = {
