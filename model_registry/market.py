@@ -12,7 +12,7 @@ from unicodedata import normalize
 import msgspec
 from msgspec import Meta
 
-from model_registry.listing import EXAMPLE, Listing
+from model_registry.listing import EXAMPLE, Listing, PriceCategory
 
 FOLDER = "markets"
 """Where market files are looked for unless told otherwise; relative to where a process is started."""
@@ -102,6 +102,16 @@ class Market(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         """An amount as people read it, for example $1,234 or 1,234.50 EUR."""
         digits = f"{amount:,.0f}" if float(amount).is_integer() else f"{amount:,.2f}"
         return f"${digits}" if self.currency == "USD" else f"{digits} {self.currency}"
+
+    def prices(self) -> dict[PriceCategory, str]:
+        """What a night costs in each price category, in words."""
+        low, mid, high = map(self.money, self.category_limits)
+        return {
+            PriceCategory.LOW: f"up to {low}",
+            PriceCategory.MID: f"more than {low} and up to {mid}",
+            PriceCategory.HIGH: f"more than {mid} and up to {high}",
+            PriceCategory.LUX: f"more than {high}",
+        }
 
     @property
     def listing(self) -> type[Listing]:

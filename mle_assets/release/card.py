@@ -15,6 +15,7 @@ from mle_assets.evaluation.intervals import CONFIDENCE, Interval, bootstrap_inte
 from mle_assets.evaluation.leaderboard import Leaderboard, leaderboard_picture
 from mle_assets.evaluation.metrics import Metrics, measure
 from mle_assets.evaluation.pictures import evaluation_pictures
+from mle_assets.evaluation.predictions import probabilities_in
 from mle_assets.evaluation.slices import Slice, slices_of, weakest
 from mle_assets.html import page_template
 from mle_assets.listings.features import category_codes
@@ -34,7 +35,7 @@ HEADLINE = {
 
 @dataclass(frozen=True)
 class Figure:
-    """A headline figure of the model, its interval, and what always answering the commonest category would have."""
+    """A headline figure, its interval, and what always answering with the categories' shares would have."""
 
     name: str
     value: float
@@ -71,7 +72,7 @@ def make_card(
 
     `drawn` is whether it has pictures.
     """
-    codes, probabilities = category_codes(test), probabilities_of(evaluation)
+    codes, probabilities = category_codes(test), probabilities_in(evaluation.predictions)
     metrics = evaluation.figures.metrics
     intervals = bootstrap_intervals(probabilities, codes)
     shares = np.bincount(category_codes(train), minlength=len(CATEGORIES)) / len(train)
@@ -99,28 +100,16 @@ def _pictures(evaluation: Evaluation, leaderboard: Leaderboard, test: pd.DataFra
     }
 
 
-def probabilities_of(evaluation: Evaluation) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
-    """The probabilities (n, 4) that a candidate gave the test listings."""
-    columns = [f"price_category_prob_{code}" for code in range(len(CATEGORIES))]
-    return evaluation.predictions[columns].to_numpy(dtype=np.float32)
-
-
 def render_card(card: Card) -> bytes:
     """The card as a self-contained HTML page, UTF-8."""
     manifest = card.manifest
-    low, mid, high = map(manifest.market.money, manifest.market.category_limits)
     page = page_template("mle_assets.release", "card.html").render(
         card=card,
         manifest=manifest,
         market=manifest.market,
         version=version_id(manifest.candidate, manifest.model.sha256),
         confidence=f"{100 * CONFIDENCE:.0f} %",
-        prices={
-            "Low": f"up to {low}",
-            "Mid": f"more than {low} and up to {mid}",
-            "High": f"more than {mid} and up to {high}",
-            "Lux": f"more than {high}",
-        },
+        prices=manifest.market.prices(),
         hardest=min(card.metrics.categories, key=lambda name: card.metrics.categories[name].recall),
         slices={
             column: [one for one in card.slices if one.column == column]
