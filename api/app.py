@@ -17,7 +17,7 @@ from api.journal import Journal
 from api.logs import AccessLog
 from api.metrics import Metrics
 from api.observing import REQUEST_ID, observed
-from api.openapi import MODEL_HEADERS
+from api.openapi_parts import MODEL_HEADERS
 from api.routes import Service
 from api.serving import Serving
 from api.settings import Settings
