@@ -21,6 +21,7 @@ from model_registry.listing import CATEGORIES, EXAMPLE, FEATURES, RoomType
 from model_registry.market import NEW_YORK
 from model_registry.registries import Registries
 from tests.making import LISBON, PROMOTE, listing, publish
+from tests.waiting import until
 
 BACKGROUND = tuple(
     listing(
@@ -52,6 +53,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def client(folder: Path) -> Iterator[httpx.Client]:
     with TestClient(create_app(Settings(model_registry=str(folder)))) as client:
+        # A start waits for the default market alone.
+        until(lambda: len(client.get("/markets").json()) == 2)
         yield client
 
 

@@ -13,6 +13,8 @@ from tests.api.server import Server, serving
 from tests.browser.conftest import Watched
 from tests.making import PROMOTE, model_of_guests, publish_model
 
+Scheme = Literal["light", "dark"]
+
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
@@ -41,15 +43,19 @@ def serious(page: Page) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1280, 390])
-def test_the_page_has_no_serious_fault(
-    width: int, scheme: Literal["light", "dark"], watched: Watched, server: Server
-) -> None:
+def opened(watched: Watched, server: Server, path: str, width: int, scheme: Scheme) -> Page:
+    """A page of the service in a window of some width, for eyes that like it light or dark."""
     page = watched.page
     page.set_viewport_size({"width": width, "height": 900})
     page.emulate_media(color_scheme=scheme)
-    page.goto(f"http://127.0.0.1:{server.port}/")
+    page.goto(f"http://127.0.0.1:{server.port}{path}")
+    return page
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_the_page_has_no_serious_fault(width: int, scheme: Scheme, watched: Watched, server: Server) -> None:
+    page = opened(watched, server, "/", width, scheme)
     expect(page.locator("#changes li").first).to_be_visible()
     assert serious(page) == []
 
@@ -57,12 +63,9 @@ def test_the_page_has_no_serious_fault(
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 390])
 def test_the_card_has_no_serious_fault_and_fits(
-    width: int, scheme: Literal["light", "dark"], watched: Watched, of_a_pipeline: Server
+    width: int, scheme: Scheme, watched: Watched, of_a_pipeline: Server
 ) -> None:
-    page = watched.page
-    page.set_viewport_size({"width": width, "height": 900})
-    page.emulate_media(color_scheme=scheme)
-    page.goto(f"http://127.0.0.1:{of_a_pipeline.port}/model/card")
+    page = opened(watched, of_a_pipeline, "/model/card", width, scheme)
     expect(page.get_by_role("img").first).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert page.evaluate("[...document.images].every((image) => image.complete && image.naturalWidth > 0)")
