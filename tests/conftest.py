@@ -1,6 +1,7 @@
 """What several tests share: a synthetic snapshot, and one real training run on it."""
 
 import fcntl
+import gc
 import os
 import shutil
 from collections.abc import Iterator
@@ -79,29 +80,40 @@ def pipeline(tmp_path: Path) -> Iterator[Pipeline]:
 
 
 @pytest.fixture(scope="session")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
-    """A pipeline after one training run on 4,000 synthetic listings, pictures drawn; tests leave it as it is.
+def trained_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a pipeline after one training run on 4,000 synthetic listings, pictures drawn.
 
-    The processes that share the tests out among them share it: one trains, the others wait.
+    The processes that share the tests out among them share it: one trains, the others wait. It is there to be copied.
+    Nobody opens its records: SQLite makes and removes files beside a database that is read, in the midst of a copy.
     """
     own = tmp_path_factory.getbasetemp()
-    folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "trained"
-    folder.mkdir(exist_ok=True)
-    with (folder / "lock").open("w") as lock:
+    shared = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+    folder = shared / "trained"
+    with (shared / "trained.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        with instance_in(folder / "dagster") as instance:
-            pipeline = make_pipeline(folder, instance, pictures=True)
-            if not (folder / "done").exists():
-                assert pipeline.run("training").success
-                (folder / "done").touch()
-            fcntl.flock(lock, fcntl.LOCK_UN)
-            yield pipeline
+        if not folder.exists():
+            making = shared / "training"
+            making.mkdir()
+            with instance_in(making / "dagster") as instance:
+                assert make_pipeline(making, instance, pictures=True).run("training").success
+            gc.collect()  # what still holds a connection to the records
+            making.rename(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def trained(trained_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
+    """The trained pipeline, for tests that leave it as it is."""
+    folder = tmp_path_factory.mktemp("trained")
+    shutil.copytree(trained_folder, folder, dirs_exist_ok=True)
+    with instance_in(folder / "dagster") as instance:
+        yield make_pipeline(folder, instance, pictures=True)
 
 
 @pytest.fixture
-def ready(trained: Pipeline, tmp_path: Path) -> Iterator[Pipeline]:
+def ready(trained_folder: Path, tmp_path: Path) -> Iterator[Pipeline]:
     """A copy of the trained pipeline, with its records and an empty registry, for a test to change."""
-    shutil.copytree(trained.folder, tmp_path, dirs_exist_ok=True)
+    shutil.copytree(trained_folder, tmp_path, dirs_exist_ok=True)
     with instance_in(tmp_path / "dagster") as instance:
         yield make_pipeline(tmp_path, instance)
 

@@ -22,10 +22,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def promoted(trained: Pipeline, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def promoted(trained_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A registry in which a pipeline has promoted a model."""
     folder = tmp_path_factory.mktemp("promoted")
-    shutil.copytree(trained.folder, folder, dirs_exist_ok=True)
+    shutil.copytree(trained_folder, folder, dirs_exist_ok=True)
     with instance_in(folder / "dagster") as instance:
         pipeline = make_pipeline(folder, instance, pictures=True)
         assert pipeline.run("promotion").success

@@ -5,6 +5,7 @@ import re
 import shutil
 from datetime import date
 from html.parser import HTMLParser
+from pathlib import Path
 
 import msgspec
 import pandas as pd
@@ -34,11 +35,11 @@ class Outline(HTMLParser):
 
 @pytest.fixture(scope="module")
 def parts(
-    trained: Pipeline, tmp_path_factory: pytest.TempPathFactory
+    trained_folder: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Manifest, Evaluation, Leaderboard, pd.DataFrame, pd.DataFrame]:
     """What a promotion makes a card of."""
     folder = tmp_path_factory.mktemp("promoted")
-    shutil.copytree(trained.folder, folder, dirs_exist_ok=True)
+    shutil.copytree(trained_folder, folder, dirs_exist_ok=True)
     with instance_in(folder / "dagster") as instance:
         pipeline = make_pipeline(folder, instance)
         assert pipeline.run("promotion").success
