@@ -10,13 +10,13 @@ from litestar.exceptions import HTTPException
 from litestar.status_codes import HTTP_200_OK
 
 from api import documentation, home, routes
-from api.access import KEY_HEADER, key_guard
 from api.asgi import ASGIRoute, found_once, give_parameters
+from api.auth import KEY_HEADER, key_guard
 from api.errors import answer_http_exception, answer_invalid, answer_unexpected
 from api.journal import Journal
 from api.logs import AccessLog
 from api.metrics import Metrics
-from api.observing import REQUEST_ID, observed
+from api.middleware import REQUEST_ID, observed
 from api.openapi_parts import MODEL_HEADERS
 from api.routes import Service
 from api.serving import Serving

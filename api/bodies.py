@@ -15,7 +15,7 @@ from litestar.status_codes import (
 )
 from litestar.types import HTTPReceiveMessage, HTTPScope, Receive
 
-from api.faults import cut
+from api.validation_errors import cut
 
 LAST_LOOK_SECONDS = 0.05
 """What an overdue body gets on top: where the process itself was held up, the body lies in the socket, not yet read."""

@@ -7,9 +7,9 @@ from litestar import MediaType, Request, Response
 from litestar.exceptions import HTTPException, ValidationException
 from litestar.status_codes import HTTP_500_INTERNAL_SERVER_ERROR
 
-from api.faults import cut
 from api.schemas import Problem, WrongField
 from api.validation import Invalid
+from api.validation_errors import cut
 
 FAILED = Problem(HTTP_500_INTERNAL_SERVER_ERROR, "The service failed; its log says why.")
 

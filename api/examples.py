@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from api.access import KEY_NEEDED
+from api.auth import KEY_NEEDED
 from api.concurrency import TOO_MANY
 from api.errors import FAILED
 from api.schemas import Health, Problem, WrongField

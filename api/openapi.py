@@ -3,9 +3,9 @@
 import msgspec
 
 from api import examples
-from api.access import KEY_HEADER
+from api.auth import KEY_HEADER
 from api.inputs import Inputs
-from api.observing import REQUEST_ID
+from api.middleware import REQUEST_ID
 from api.openapi_parts import (
     ERRORS,
     TEMPLATE,

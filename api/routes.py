@@ -20,16 +20,16 @@ from api.batches import INLINE_BYTES, answer_batch, executor
 from api.bodies import json_body
 from api.champion import Champion
 from api.concurrency import ConcurrencyLimit
-from api.explaining import Explainer
-from api.faults import cut
+from api.explanations import Explainer
 from api.inputs import Inputs
-from api.looking import Followed
 from api.microbatch import Microbatch
-from api.observing import parts_of
+from api.middleware import parts_of
 from api.pages import ApiRequest
+from api.polling import Followed
 from api.schemas import Health, MarketHealth, Model, ServedMarket
 from api.serving import Serving
 from api.settings import Settings
+from api.validation_errors import cut
 
 DEFAULT_ROUTES = frozenset({"/classify", "/classify/batch", "/model", "/model/card", "/model/inputs"})
 """Those that speak for the default market."""

@@ -7,8 +7,8 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 
 from api.champion import Champion
-from api.looking import Followed, Listed, Look, News, Outcome, Over, PointerGone, only
 from api.metrics import Metrics
+from api.polling import Followed, Listed, Look, News, Outcome, Over, PointerGone, only
 from model_registry.classifier import ModelRefused
 from model_registry.history import HistoryDamaged
 from model_registry.market import DEFAULT_MARKET

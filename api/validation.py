@@ -13,8 +13,8 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from api.faults import MALFORMED, first_fault, in_words, missing, repeated, unknown
 from api.schemas import Problem, WrongField
+from api.validation_errors import MALFORMED, first_fault, in_words, missing, repeated, unknown
 from model_registry.listing import Listing
 from model_registry.market import Market
 

@@ -10,8 +10,8 @@ import dagster as dg
 import msgspec
 from msgspec import Meta
 
-from mle_assets.artefacts import Artefacts, Tables
 from mle_assets.failures import Refused
+from mle_assets.io_managers import FolderIOManager, ParquetIOManager
 from mle_assets.listings import synthetic
 from mle_assets.listings.snapshot import DefaultSnapshot
 from mle_assets.partitions import MARKET_TAG
@@ -55,8 +55,8 @@ def make_resources(settings: Settings, markets: Mapping[str, Market]) -> dict[st
     """Every resource by the name under which the assets ask for it."""
     return {
         "market": market_of_the_run(markets),
-        "tables": Tables(folder=settings.asset_folder),
-        "artefacts": Artefacts(folder=settings.asset_folder),
+        "tables": ParquetIOManager(folder=settings.asset_folder),
+        "artefacts": FolderIOManager(folder=settings.asset_folder),
         "pictures": Pictures(drawn=settings.pictures),
         "default_snapshot": make_default_snapshot(settings),
         "release": Release(

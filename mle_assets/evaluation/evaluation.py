@@ -14,13 +14,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mle_assets.artefacts import Artefacts, replace_file
 from mle_assets.code_version import code_version
 from mle_assets.cores import side_by_side
 from mle_assets.evaluation.metrics import Metrics, measure, roc_curves
 from mle_assets.evaluation.pictures import evaluation_pictures, is_drawn
 from mle_assets.evaluation.predictions import prediction_rows
 from mle_assets.evaluation.report import Figures, Report, render
+from mle_assets.io_managers import FolderIOManager, replace_file
 from mle_assets.lineage import snapshot_behind
 from mle_assets.listings.features import category_codes, feature_matrix
 from mle_assets.models.candidates import AVERAGES, CANDIDATES, NAMES, features_of, group
@@ -169,7 +169,7 @@ def evaluations(
     context: dg.AssetExecutionContext,
     validation: pd.DataFrame,
     test_listings: pd.DataFrame,
-    artefacts: dg.ResourceParam[Artefacts],
+    artefacts: dg.ResourceParam[FolderIOManager],
     market: dg.ResourceParam[Market],
     pictures: Pictures,
 ) -> Iterator[dg.MaterializeResult[Evaluation]]:

@@ -8,11 +8,11 @@ import dagster as dg
 import msgspec
 import pandas as pd
 
-from mle_assets.artefacts import replace_file
 from mle_assets.code_version import code_version
 from mle_assets.evaluation.evaluation import Evaluation
 from mle_assets.evaluation.report import Figures
 from mle_assets.failures import refusing
+from mle_assets.io_managers import replace_file
 from mle_assets.models.candidates import BASELINE, NAMES
 from mle_assets.models.validation import Difference, Validation
 from mle_assets.pictures.leaderboard import Contestant, leaderboard_chart

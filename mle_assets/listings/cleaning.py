@@ -9,9 +9,9 @@ import pandas as pd
 import pandera.pandas as pa
 from numpy.typing import NDArray
 
-from mle_assets.artefacts import content_version
 from mle_assets.code_version import code_version
 from mle_assets.failures import failing_on, refusing
+from mle_assets.io_managers import content_version
 from mle_assets.listings import catalogue
 from mle_assets.listings.bad_snapshot import BadSnapshot
 from mle_assets.listings.parsing import (

@@ -6,9 +6,9 @@ import dagster as dg
 import pandas as pd
 from sklearn.model_selection import train_test_split
 
-from mle_assets.artefacts import content_version
 from mle_assets.code_version import code_version
 from mle_assets.failures import failing_on, refusing
+from mle_assets.io_managers import content_version
 from mle_assets.listings.catalogue import of_half
 from mle_assets.listings.cleaning import schema_of
 from model_registry.listing import CATEGORIES

@@ -17,10 +17,10 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedKFold
 
-from mle_assets.artefacts import content_version
 from mle_assets.code_version import code_version
 from mle_assets.cores import side_by_side
 from mle_assets.failures import failing_on
+from mle_assets.io_managers import content_version
 from mle_assets.listings.features import category_codes, feature_matrix
 from mle_assets.listings.split import TooFewListings
 from mle_assets.models.candidates import AVERAGES, NAMES, Family, families, longest_first

@@ -10,11 +10,11 @@ import pandas as pd
 from numpy.typing import NDArray
 from pydantic import Field
 
-from mle_assets.artefacts import Artefacts
 from mle_assets.code_version import code_version
 from mle_assets.evaluation.evaluation import Evaluation
 from mle_assets.evaluation.leaderboard import Leaderboard
 from mle_assets.failures import failing_on
+from mle_assets.io_managers import FolderIOManager
 from mle_assets.lineage import LineageBroken, trace
 from mle_assets.listings.features import category_codes, feature_matrix
 from mle_assets.models.scoring import losses
@@ -66,7 +66,7 @@ _EXPECTED = (
 )
 
 
-def leading_model(artefacts: Artefacts, market: str, ranking: Leaderboard) -> tuple[TrainedModel, Evaluation]:
+def leading_model(artefacts: FolderIOManager, market: str, ranking: Leaderboard) -> tuple[TrainedModel, Evaluation]:
     """The model that a market's leaderboard put first and its evaluation; raises NotTheRankedModel for any other."""
     model = artefacts.load(market, dg.AssetKey(["models", ranking.leader]), TrainedModel)
     evaluation = artefacts.load(market, dg.AssetKey(["evaluations", ranking.leader]), Evaluation)
@@ -132,7 +132,7 @@ def champion(
     leaderboard: Leaderboard,
     train_listings: pd.DataFrame,
     test_listings: pd.DataFrame,
-    artefacts: dg.ResourceParam[Artefacts],
+    artefacts: dg.ResourceParam[FolderIOManager],
     release: Release,
     market: dg.ResourceParam[Market],
     pictures: Pictures,

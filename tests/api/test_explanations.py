@@ -13,7 +13,7 @@ from litestar.testing import TestClient
 
 from api.app import create_app
 from api.champion import Champion
-from api.explaining import Explainer
+from api.explanations import Explainer
 from api.metrics import Metrics
 from api.schemas import Answer
 from api.settings import Settings

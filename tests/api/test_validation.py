@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from api.faults import cut, first_fault
 from api.validation import MOST_FAULTS, MOST_LISTINGS, Invalid, reader_of
+from api.validation_errors import cut, first_fault
 from model_registry.listing import EXAMPLE, Listing
 from model_registry.market import NEW_YORK
 

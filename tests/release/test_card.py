@@ -15,7 +15,7 @@ from mle_assets.evaluation.evaluation import Evaluation
 from mle_assets.evaluation.leaderboard import Leaderboard
 from mle_assets.release.card import Card, make_card, render_card
 from model_registry.manifest import Manifest
-from tests.conftest import Pipeline, instance_in, make_pipeline
+from tests.conftest import instance_in, make_pipeline
 
 
 class Outline(HTMLParser):

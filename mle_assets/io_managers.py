@@ -48,7 +48,7 @@ class Artefact(Protocol):
 _Kind = TypeVar("_Kind", bound=Artefact)
 
 
-class Tables(dg.ConfigurableIOManager):
+class ParquetIOManager(dg.ConfigurableIOManager):
     """Tables as Parquet files: <folder>/<market>/<asset key>.parquet."""
 
     folder: str = Field(description="Where tables are kept between steps, each as one Parquet file.")
@@ -70,7 +70,7 @@ class Tables(dg.ConfigurableIOManager):
         return Path(self.folder).joinpath(context.partition_key, *context.asset_key.path).with_suffix(".parquet")
 
 
-class Artefacts(dg.ConfigurableIOManager):
+class FolderIOManager(dg.ConfigurableIOManager):
     """Values that write their own files: <folder>/<market>/<asset key>/."""
 
     folder: str = Field(description="Where models, evaluations and the leaderboard are kept, each in a folder.")
