@@ -36,6 +36,7 @@ from model_registry.market import Market
 _LATENCY_CALLS = 200
 _SEED = 0
 _IMPORTANCE_ROWS = 500
+_SHUFFLES = 5
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,8 @@ def evaluate(
         metrics=measure(probabilities, y),
         importance={name: float(of_each.mean()) for name, of_each in rises.items()},
         latency_us=single_row_latency(classifier, X),
-        importance_error={name: standard_error(of_each) for name, of_each in rises.items()},
+        importance_error={name: standard_error(of_each.mean(axis=0)) for name, of_each in rises.items()},
+        importance_shuffles={name: tuple(of_each.mean(axis=1).tolist()) for name, of_each in rises.items()},
         importance_listings=len(X[:_IMPORTANCE_ROWS]),
     )
     return figures, prediction_rows(test, probabilities), Report(figures, roc_curves(probabilities, y), snapshot)
@@ -96,23 +98,27 @@ def rises_when_shuffled(
     X: NDArray[np.float32],
     y: NDArray[np.int64],
     features: Collection[str] = FEATURES,
+    shuffles: int = _SHUFFLES,
     seed: int = _SEED,
 ) -> dict[str, NDArray[np.float64]]:
-    """By how much the log loss of each listing rises when one feature's values are shuffled: (n,) for each feature.
+    """By how much each listing's log loss rises when a feature's values are shuffled: (shuffles, n) for each feature.
 
     It is 0 for those that are not among `features`. The mean is the feature's permutation importance: Breiman, Random
     Forests (2001), section 10, with log loss in place of the error rate.
     """
     random = np.random.default_rng(seed)
-    tables = {"": X}
+    tables = [X]
     for column, name in enumerate(FEATURES):
-        shuffled = X.copy()
-        random.shuffle(shuffled[:, column])
+        orders = [random.permutation(len(X)) for _ in range(shuffles)]
         if name in features:
-            tables[name] = shuffled
-    told = answers(classifier, np.concatenate(list(tables.values())), features).reshape(len(tables), len(X), -1)
-    loss_of = {name: losses(answer, y) for name, answer in zip(tables, told, strict=True)}
-    return {name: loss_of.get(name, loss_of[""]) - loss_of[""] for name in FEATURES}
+            for order in orders:
+                shuffled = X.copy()
+                shuffled[:, column] = X[order, column]
+                tables.append(shuffled)
+    told = answers(classifier, np.concatenate(tables), features).reshape(len(tables), len(X), -1)
+    loss, *of_tables = [losses(answer, y) for answer in told]
+    rises = iter(np.array(of_tables).reshape(-1, shuffles, len(X)) - loss)
+    return {name: next(rises) if name in features else np.zeros((shuffles, len(X))) for name in FEATURES}
 
 
 def answers(classifier: Classifier, X: NDArray[np.float32], features: Collection[str]) -> NDArray[np.float32]:

@@ -54,7 +54,9 @@ def evaluation_pictures(figures: Figures, predictions: pd.DataFrame, test: pd.Da
             {name: known.calibration_error or 0.0 for name, known in of_category.items()},
             {name: known.calibration_error_by_chance or 0.0 for name, known in of_category.items()},
         ),
-        "importance_chart": importance_bars(figures.importance, figures.importance_error, figures.importance_listings),
+        "importance_chart": importance_bars(
+            figures.importance, figures.importance_error, figures.importance_shuffles, figures.importance_listings
+        ),
         "error_map": error_map(
             test["latitude"].to_numpy(), test["longitude"].to_numpy(), probabilities.argmax(axis=1) != codes
         ),

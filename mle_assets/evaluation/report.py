@@ -17,7 +17,8 @@ class Figures(msgspec.Struct, frozen=True):
     """One candidate's evaluation without its rows: evaluation.json, written last.
 
     `latency_us` is the median time of one single-row answer in microseconds. `importance` is the rise of
-    the log loss when a feature's values are shuffled among the listings, and `importance_error` its standard error.
+    the log loss when a feature's values are shuffled among the listings, the mean of those in `importance_shuffles`;
+    `importance_error` is its standard error over the listings.
     """
 
     candidate: str
@@ -30,6 +31,7 @@ class Figures(msgspec.Struct, frozen=True):
     latency_us: float
     # An evaluation of an older version has none.
     importance_error: dict[str, float] = {}
+    importance_shuffles: dict[str, tuple[float, ...]] = {}
     importance_listings: int = 0
 
 

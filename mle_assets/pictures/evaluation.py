@@ -13,6 +13,7 @@ from mle_assets.pictures.look import (
     COLOURS,
     FAINT,
     INK,
+    PAPER,
     Picture,
     finish,
     key_beside,
@@ -111,17 +112,26 @@ def reliability_curves(
     )
 
 
-def importance_bars(rises: Mapping[str, float], errors: Mapping[str, float], listings: int) -> Picture:
-    """By how much the log loss rises when a feature is shuffled, with 1.96 standard errors over the listings."""
+def importance_bars(
+    rises: Mapping[str, float], errors: Mapping[str, float], shuffles: Mapping[str, Sequence[float]], listings: int
+) -> Picture:
+    """By how much the log loss rises when a feature is shuffled: the mean, and each shuffle by itself.
+
+    The lines are 1.96 standard errors of the mean over the listings.
+    """
     ordered = sorted(rises, key=lambda name: -rises[name])
     height = 0.2 * len(ordered)
     figure = sheet(4.6, height + 0.8)
-    title = f"{listings:,} listings, one shuffle, ± 1.96 standard errors"
-    axes = panel(figure, 1.2, 0.45, 3.2, height, title=title, x="rise of the log loss when shuffled (nats)", y="")
+    title = "mean of the shuffles (dots), ± 1.96 standard errors"
+    below = f"rise of the log loss (nats), {listings:,} listings"
+    axes = panel(figure, 1.2, 0.45, 3.2, height, title=title, x=below, y="")
     rows = np.arange(len(ordered))
     means, reach = (np.array([of[name] for name in ordered]) for of in (rises, errors))
     axes.barh(rows, means, color=ACCENT, height=0.65)
     axes.hlines(rows, means - 1.96 * reach, means + 1.96 * reach, color=INK, linewidth=0.9)
+    for row, name in enumerate(ordered):
+        of_each = shuffles.get(name, ())
+        axes.scatter(of_each, [row] * len(of_each), s=5, color=PAPER, edgecolors=INK, linewidths=0.5, zorder=3)
     axes.axvline(0, color=FAINT, linewidth=0.8)
     ticks(axes, y=dict(enumerate(ordered)))
     axes.tick_params(axis="y", length=0)

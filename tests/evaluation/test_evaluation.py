@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from mle_assets.evaluation.evaluation import Evaluation, rises_when_shuffled
 from mle_assets.listings.features import category_codes, feature_matrix
@@ -52,6 +53,13 @@ def test_an_unused_feature_has_no_importance_and_a_used_one_has(trained: Pipelin
     assert not any(rises[name].any() for name in ("beds", "latitude", "longitude", "tv", "elevator", "internet"))
     asked = rises_when_shuffled(classifier, X, y, PREDECESSOR_FEATURES)
     assert all((asked[name] == rises[name]).all() for name in rises), "what is not used need not be asked"
+
+
+def test_the_importance_is_the_mean_of_its_shuffles_which_differ(trained: Pipeline) -> None:
+    figures = evaluated(trained, "hist_gradient_boosting")[0].figures
+    for name, rise in figures.importance.items():
+        assert np.mean(figures.importance_shuffles[name]) == pytest.approx(rise)
+    assert len(set(figures.importance_shuffles["room_type"])) == 5
 
 
 def test_a_report_is_one_page_that_asks_for_nothing_else(trained: Pipeline) -> None:

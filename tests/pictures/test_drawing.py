@@ -75,7 +75,7 @@ def test_one_bin_can_be_drawn_of_a_calibration() -> None:
 
 
 def test_a_feature_without_importance_can_be_drawn() -> None:
-    drawn = importance_bars({"beds": 0.0, "tv": 0.125}, {"beds": 0.0, "tv": 0.01}, 500)
+    drawn = importance_bars({"beds": 0.0, "tv": 0.125}, {"beds": 0.0, "tv": 0.01}, {"tv": (0.12, 0.13)}, 500)
     assert is_fine(drawn)
     assert drawn.alt.endswith("on 500 listings: tv 0.125, beds 0.000.")
 
