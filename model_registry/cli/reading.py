@@ -5,14 +5,13 @@ from typing import Any
 
 import click
 import msgspec
-from rich.table import Table
 
 from model_registry.classifier import REPORT_FILE
 from model_registry.cli.comparison import Row, compare, comparison_table
 from model_registry.cli.manifest_view import flat, view
 from model_registry.cli.options import as_json, full_id, manifest_of, pass_registry, with_details
 from model_registry.cli.refusals import EXIT_REFUSED, in_words
-from model_registry.cli.terminal import label_width, print_table, print_wrapped, terminal_width
+from model_registry.cli.terminal import label_width, print_table, print_wrapped, terminal_width, two_columns
 from model_registry.cli.version_table import version_table
 from model_registry.manifest import Manifest, ManifestRefused
 from model_registry.store import Registry, UnknownVersion
@@ -63,7 +62,7 @@ def show_version(registry: Registry, version: str, *, everything: bool, as_json:
     width = label_width(name for lines in seen.groups.values() for name in lines)
     for title, lines in seen.groups.items():
         click.echo(f"\n{title}")
-        print_table(_two_columns(lines, width))
+        print_table(two_columns(lines, width))
     if not everything:
         click.echo("\nHashes, runs, code, libraries and golden rows: --all.")
         return
@@ -202,15 +201,6 @@ def _titled(manifest: Manifest, champion: str | None) -> str:
         *(["made up"] if manifest.snapshot.synthetic else []),
     ]
     return manifest.version + (f"  ({', '.join(remarks)})" if remarks else "")
-
-
-def _two_columns(lines: dict[str, str], label: int) -> Table:
-    table = Table.grid(padding=(0, 2, 0, 0))
-    table.add_column(overflow="fold", min_width=label)
-    table.add_column(overflow="fold")
-    for name, text in lines.items():
-        table.add_row(f"  {name}", text)
-    return table
 
 
 def _print_details(rows: list[Row]) -> None:

@@ -1,7 +1,7 @@
 """Text and tables for a terminal of any width, and whole where the output goes elsewhere."""
 
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import click
 from rich.box import SIMPLE_HEAD
@@ -31,10 +31,24 @@ def needed_width(table: Table) -> int:
     return Console(width=_UNBOUNDED).measure(table).maximum
 
 
-def print_table(table: Table, *, fold: bool = True) -> None:
+def print_table(table: Table, *, fold: bool = True, indent: int = 0) -> None:
     """Print a table, folded into the terminal's width unless told not to."""
     width = terminal_width() if fold else None
-    Console(width=width or _UNBOUNDED, highlight=False).print(table, soft_wrap=width is None)
+    console = Console(width=width - indent if width else _UNBOUNDED, highlight=False)
+    with console.capture() as printed:
+        console.print(table, soft_wrap=width is None)
+    for line in printed.get().splitlines():
+        click.echo(f"{' ' * indent}{line}".rstrip())
+
+
+def two_columns(lines: Mapping[str, str], label: int) -> Table:
+    """Indented names beside their values, which begin after `label` columns and the gap."""
+    table = Table.grid(padding=(0, GAP, 0, 0))
+    table.add_column(overflow="fold", min_width=label)
+    table.add_column(overflow="fold")
+    for name, text in lines.items():
+        table.add_row(f"  {name}", text)
+    return table
 
 
 def label_width(names: Iterable[str]) -> int:
