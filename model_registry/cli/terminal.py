@@ -1,5 +1,6 @@
 """Text and tables for a terminal of any width, and whole where the output goes elsewhere."""
 
+import re
 import textwrap
 from collections.abc import Iterable, Mapping
 
@@ -12,6 +13,7 @@ GAP = 2
 """The columns between two of a table."""
 _READABLE = 80
 _UNBOUNDED = 10_000
+_WITHIN_A_COMMAND = "\0"
 _WIDEST_LABEL = 36
 
 
@@ -56,15 +58,15 @@ def label_width(names: Iterable[str]) -> int:
     return min(2 + max((len(name) for name in names), default=0), _WIDEST_LABEL)
 
 
-def print_wrapped(text: str, *, indent: int = 0, hanging: int | None = None) -> None:
-    """Print a text between words, never within one (an id is one word), the lines after the first at `hanging`."""
+def print_wrapped(text: str, *, indent: int = 0, hanging: int | None = None, err: bool = False) -> None:
+    """Print a text, its lines after the first at `hanging`; none ends within a word (an id is one) or a `command`."""
     width = terminal_width()
     lines = textwrap.wrap(
-        text,
+        re.sub("`[^`]*`", lambda command: command[0].replace(" ", _WITHIN_A_COMMAND), text),
         width=min(width, _READABLE) if width else _UNBOUNDED,
         initial_indent=" " * indent,
         subsequent_indent=" " * (indent if hanging is None else hanging),
         break_long_words=False,
         break_on_hyphens=False,
     )
-    click.echo("\n".join(lines))
+    click.echo("\n".join(lines).replace(_WITHIN_A_COMMAND, " "), err=err)
