@@ -52,14 +52,20 @@ class Steps:
         self._terminal.line(f"   {text}")
 
     @contextmanager
-    def step(self, under_way: str, ended: str, more: Callable[[], str] = str) -> Generator[None]:
-        """A step that is under way as long as the block runs, and is ticked off unless that raises."""
-        begin = time.monotonic()
-        self.under_way(under_way, more)
+    def waiting(self, what: str, more: Callable[[], str] = str) -> Generator[None]:
+        """Tell that this is under way as long as the block runs."""
+        self.under_way(what, more)
         try:
             yield
         finally:
             self.pause()
+
+    @contextmanager
+    def step(self, under_way: str, ended: str, more: Callable[[], str] = str) -> Generator[None]:
+        """A step that is under way as long as the block runs, and is ticked off unless that raises."""
+        begin = time.monotonic()
+        with self.waiting(under_way, more):
+            yield
         self.ended(ended, time.monotonic() - begin)
 
 
