@@ -70,9 +70,14 @@ def test_every_route_is_in_the_table_of_the_api() -> None:
     assert stated == {re.sub(r":str\}", "}", path) for path in routes}
 
 
-def test_every_job_sensor_and_schedule_is_in_the_table_of_the_pipeline() -> None:
+@pytest.fixture(scope="module")
+def definitions() -> dg.Definitions:
+    """What Dagster loads."""
+    return make_definitions(PipelineSettings())
+
+
+def test_every_job_sensor_and_schedule_is_in_the_table_of_the_pipeline(definitions: dg.Definitions) -> None:
     stated = set(re.findall(r"^\| (job|sensor|schedule) `(\w+)` \|", chapter("pipeline"), flags=re.MULTILINE))
-    definitions = make_definitions(PipelineSettings())
     assert stated == {
         *(("job", one.name) for one in definitions.jobs or []),
         *(("sensor", one.name) for one in definitions.sensors or []),
@@ -81,8 +86,8 @@ def test_every_job_sensor_and_schedule_is_in_the_table_of_the_pipeline() -> None
 
 
 @pytest.mark.parametrize("job", sorted(set(re.findall(r"(?:-j|--job) (\w+)", ALL))))
-def test_every_job_it_launches_is_there(job: str) -> None:
-    assert isinstance(make_definitions(PipelineSettings()).resolve_job_def(job), dg.JobDefinition)
+def test_every_job_it_launches_is_there(job: str, definitions: dg.Definitions) -> None:
+    assert isinstance(definitions.resolve_job_def(job), dg.JobDefinition)
 
 
 def test_every_alert_says_what_to_do() -> None:

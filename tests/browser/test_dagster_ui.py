@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import BrowserContext, Locator, Page, expect
 
-from local.processes import free_port, request, running
+from local.processes import free_port, running
 from local.screenshots import environment
+from local.up import Part
 from tests.browser.conftest import Watched
 from tests.waiting import until
 
@@ -17,14 +18,6 @@ FITS = """it => {
   return it === document.body;
 }"""
 """Whether nothing that an element is in cuts it off, or has to be scrolled to show all of it."""
-
-
-def answers(port: int) -> bool:
-    """Whether the UI does."""
-    try:
-        return request(port, "GET", "/server_info")[0] == 200
-    except OSError:
-        return False
 
 
 @pytest.fixture(scope="module")
@@ -37,8 +30,8 @@ def ui(promoted: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str
         "SNAPSHOT_FOLDER": str(promoted.parent / "snapshots"),
     }
     command = ("dagster-webserver", "--read-only", "--port", str(port), "-m", "mle_assets.definitions")
-    with running(*command, log=log, **settings):
-        until(lambda: answers(port), seconds=120, every=0.2)
+    with running(*command, log=log, **settings) as process:
+        until(Part("The UI", process, log, port, "/server_info").answers, seconds=120, every=0.2)
         # It asks for its parts one after the other, and a machine that tests may be busy.
         expect.set_options(timeout=30_000)
         yield f"http://127.0.0.1:{port}"
