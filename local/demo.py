@@ -21,8 +21,8 @@ from local.steps import Steps
 from local.training import train
 from mle_assets.lineage import materialization
 from model_registry.cli.terminal import (
+    fitted,
     label_width,
-    needed_width,
     new_table,
     print_table,
     print_wrapped,
@@ -84,10 +84,8 @@ def show_leaderboard() -> None:
     leaderboard = json.loads((folder / market_name() / "leaderboard" / "leaderboard.json").read_text())
     standings, leader = leaderboard["standings"], leaderboard["leader"]
     width = terminal_width()
-    titles = list(_COLUMNS)
-    table = leaderboard_table(standings[:BEST], leader, titles)
-    while width and needed_width(table) > width - INDENT and titles[-1] != "candidate":
-        table = leaderboard_table(standings[:BEST], leader, titles := titles[:-1])
+    room = None if width is None else width - INDENT
+    table = fitted(lambda titles: leaderboard_table(standings[:BEST], leader, titles), _COLUMNS, _FIRST_TO_GO, room)
     print_wrapped("")
     print_table(table, fold=False, indent=INDENT)
     if rest := standings[BEST:]:
@@ -104,7 +102,9 @@ _COLUMNS: dict[str, Callable[[dict[str, Any]], str]] = {
     "size": lambda row: f"{row['model_bytes'] / 1000:,.0f} kB",
     "one answer": lambda row: f"{row['latency_us']:.0f} µs",
 }
-"""Of the leaderboard; the last go first where the terminal is narrow."""
+"""Of the leaderboard."""
+_FIRST_TO_GO = ("one answer", "size", "ROC AUC", "accuracy", "CV log loss")
+"""Where the terminal is narrow."""
 
 
 def leaderboard_table(standings: list[dict[str, Any]], leader: str, titles: list[str]) -> Table:

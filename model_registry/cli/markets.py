@@ -1,6 +1,5 @@
 """The command `models markets`: which cities have models, and which of them are in production."""
 
-import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -11,7 +10,7 @@ from model_registry.cli.guidance import suggest
 from model_registry.cli.options import Chosen, as_json, pass_chosen
 from model_registry.cli.reading import print_json
 from model_registry.cli.refusals import in_words
-from model_registry.cli.terminal import needed_width, new_table, print_table, print_wrapped, terminal_width
+from model_registry.cli.terminal import fitted, new_table, print_table, print_wrapped, terminal_width
 from model_registry.history import HistoryDamaged
 from model_registry.registries import MarketRegistry
 
@@ -31,10 +30,7 @@ def markets(chosen: Chosen, *, as_json: bool) -> None:
     if not found:
         print_wrapped(f"No model has been published in {registries.folder} yet: run the pipeline.")
         return
-    titles, width = list(_COLUMNS), terminal_width()
-    while needed_width(table := _table(found, own, titles)) > (width or sys.maxsize) and titles[-1] != "champion":
-        titles.pop()
-    print_table(table, fold=False)
+    print_table(fitted(lambda titles: _table(found, own, titles), _COLUMNS, _FIRST_TO_GO, terminal_width()), fold=False)
     if any(one["market"] == own for one in found):
         print_wrapped("→ is the one that commands are about unless --market or MARKET names another.")
     for one in found:
@@ -50,7 +46,8 @@ _COLUMNS: dict[str, Callable[[dict[str, Any]], str]] = {
     "since": lambda one: f"{one['promoted_at']:%Y-%m-%d}" if one["promoted_at"] else "",
     "versions": lambda one: str(one["versions"]),
 }
-"""The last go first where the terminal is narrow; an id is never broken."""
+_FIRST_TO_GO = ("versions", "since")
+"""Where the terminal is narrow; an id is never broken."""
 
 
 def _table(found: list[dict[str, Any]], own: str, titles: list[str]) -> Table:

@@ -2,7 +2,7 @@
 
 import re
 import textwrap
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import click
 from rich.box import SIMPLE_HEAD
@@ -31,6 +31,21 @@ def new_table() -> Table:
 def needed_width(table: Table) -> int:
     """The columns a table takes with nothing in it folded."""
     return Console(width=_UNBOUNDED).measure(table).maximum
+
+
+def fitted(
+    make: Callable[[list[str]], Table], titles: Iterable[str], first_to_go: Iterable[str], room: int | None
+) -> Table:
+    """The table that is made of as many of the titles as there is room for; without a bound, of all of them.
+
+    Those that are `first_to_go` go one by one; the others stay, however narrow it is.
+    """
+    left, going = list(titles), iter(first_to_go)
+    table = make(left)
+    while room is not None and needed_width(table) > room and (title := next(going, None)):
+        left.remove(title)
+        table = make(left)
+    return table
 
 
 def print_table(table: Table, *, fold: bool = True, indent: int = 0) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from rich.table import Table
 
 from model_registry.cli.manifest_view import figure, provenance
-from model_registry.cli.terminal import needed_width, new_table
+from model_registry.cli.terminal import fitted, new_table
 from model_registry.manifest import Manifest
 
 _COLUMNS: dict[str, Callable[[Manifest], str]] = {
@@ -32,12 +32,7 @@ def version_table(manifests: list[Manifest], unreadable: list[str], champion: st
     """
     rows = [{title: cell(manifest) for title, cell in _COLUMNS.items()} for manifest in manifests]
     rows += [{**dict.fromkeys(_COLUMNS, ""), "version": version, "listings": "unknown"} for version in unreadable]
-    titles, first_to_go = list(_COLUMNS), iter(_FIRST_TO_GO)
-    table = _table(rows, titles, champion)
-    while width is not None and needed_width(table) > width and (title := next(first_to_go, None)):
-        titles.remove(title)
-        table = _table(rows, titles, champion)
-    return table
+    return fitted(lambda titles: _table(rows, titles, champion), _COLUMNS, _FIRST_TO_GO, width)
 
 
 def _table(rows: list[dict[str, str]], titles: list[str], champion: str | None) -> Table:

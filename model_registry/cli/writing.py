@@ -9,6 +9,7 @@ import click
 from model_registry.archive import export_version, import_version
 from model_registry.cli.guidance import WHY, command, short, suggest, under_way
 from model_registry.cli.options import because, full_id, pass_registry
+from model_registry.cli.reading import counted
 from model_registry.cli.refusals import in_words, refuse
 from model_registry.history import Decision
 from model_registry.store import Registry
@@ -61,9 +62,7 @@ def prune(registry: Registry, keep: int) -> None:
     for version in removed:
         click.echo(f"removed {version}")
     left = len(registry.versions())
-    click.echo(
-        f"{len(removed)} version{'' if len(removed) == 1 else 's'} removed, {left} stay{'s' if left == 1 else ''}."
-    )
+    click.echo(f"{counted(len(removed))} removed, {left} stay{'s' if left == 1 else ''}.")
     if left > keep:
         suggest("The champion and those it could be rolled back to stay, whatever --keep says.")
 
