@@ -49,7 +49,7 @@ def answer_batch(champion: Champion, body: bytes, *, probabilities: bool, partia
     parts, categories = list[bytes](), Counter[PriceCategory]()
     for start in range(0, len(rows), PART):
         part = rows[start : start + PART]
-        good = [row for row in part if isinstance(row, Listing)]
+        good = [row for row in part if not isinstance(row, Invalid)]
         answers = champion.answers(good, probabilities=[probabilities] * len(good))
         categories.update(answer.price_category for answer in answers)
         parts.append(_encode(_in_place(part, answers))[1:-1])

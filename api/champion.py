@@ -31,7 +31,7 @@ class Champion:
     market: Market
     neighbourhoods: Mapping[str, int]
     """The market's codes; looked up once, for each listing is answered with them."""
-    reader: Reader
+    reader: Reader[Listing]
     """Of listings of that market."""
     headers: dict[str, str]
     raw_headers: tuple[tuple[bytes, bytes], ...]

@@ -53,7 +53,7 @@ def wrong_batch(market: Market) -> list[dict[str, Any]]:
 
 def refused_listing(market: Market) -> Problem:
     """What is answered to `wrong_listing`."""
-    return _refused(reader_of(market).listing, wrong_listing(market))
+    return _refused(reader_of(market).one, wrong_listing(market))
 
 
 def refused_batch(market: Market) -> Problem:

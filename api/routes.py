@@ -117,7 +117,7 @@ async def classify(scope: HTTPScope, receive: Receive, send: Send) -> None:
     champion = service.champion(scope["path_params"].get("market"))
     body = await json_body(scope, receive, limit=service.settings.body_limit, seconds=service.settings.body_seconds)
     with service.answering:
-        listing = champion.reader.listing(body)
+        listing = champion.reader.one(body)
         answer = await service.microbatch.answer(champion, listing, probabilities=probabilities)
         if explain:
             answer = await service.explainer.explain(champion, listing, answer)
