@@ -12,6 +12,7 @@ from prometheus_client import (
     generate_latest,
 )
 
+from api.log_metrics import LogMetrics
 from api.loop_metrics import LoopCounter, LoopHistogram
 from api.schemas import Model
 
@@ -28,6 +29,7 @@ class Metrics:
         self.before_page: Callable[[], None] = lambda: None
         """Called before the figures are told: for who counts some later."""
         self._registry = to = CollectorRegistry()
+        self.log = LogMetrics(to)
         ProcessCollector(registry=to)
         PlatformCollector(registry=to)
         GCCollector(registry=to)

@@ -4,6 +4,7 @@ import os
 import re
 import time
 from collections.abc import Callable
+from typing import Any, cast
 
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -19,6 +20,7 @@ _TRACE = re.compile(
 )
 _METHODS = frozenset({"GET", "POST", "HEAD", "OPTIONS", "PUT", "PATCH", "DELETE"})
 _OTHER = "other"
+_SCOPE_KEY = "api.request_id"
 _ID_BYTES = 16
 _NOSNIFF = (b"x-content-type-options", b"nosniff")
 _VARIES = (b"vary", b"Accept-Encoding")
@@ -54,6 +56,7 @@ def observed(
             if not ids:
                 ids.extend(_new_ids())
             request_id = ids.pop()
+        cast("dict[str, Any]", scope)[_SCOPE_KEY] = request_id
         status, version = 500, None
         path, method = scope["path"], scope["method"]
 
@@ -104,6 +107,11 @@ def observed(
             journal.add(answered)
 
     return handle
+
+
+def request_id_of(scope: Scope) -> bytes:
+    """The id of the request, which its answer carries too."""
+    return cast("dict[str, bytes]", scope)[_SCOPE_KEY]
 
 
 def parts_of(path: str) -> list[str]:

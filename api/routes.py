@@ -12,7 +12,7 @@ from litestar import MediaType, Response
 from litestar.di import NamedDependency
 from litestar.exceptions import HTTPException
 from litestar.params import FromPath, FromQuery
-from litestar.status_codes import HTTP_404_NOT_FOUND, HTTP_503_SERVICE_UNAVAILABLE
+from litestar.status_codes import HTTP_202_ACCEPTED, HTTP_404_NOT_FOUND, HTTP_503_SERVICE_UNAVAILABLE
 from litestar.types import HTTPScope, Receive, Send
 
 from api.asgi import answer_other_method, flag, send_json
@@ -20,12 +20,15 @@ from api.batches import INLINE_BYTES, answer_batch, executor
 from api.bodies import json_body
 from api.champion import Champion
 from api.concurrency import ConcurrencyLimit
+from api.examples import NO_LOG
 from api.explanations import Explainer
+from api.feedback import Accepted, read_feedback
 from api.inputs import Inputs
 from api.microbatch import Microbatch
-from api.middleware import parts_of
+from api.middleware import parts_of, request_id_of
 from api.pages import ApiRequest
 from api.polling import Followed
+from api.predictions import Predictions
 from api.schemas import Health, MarketHealth, Model, ServedMarket
 from api.serving import Serving
 from api.settings import Settings
@@ -45,7 +48,9 @@ class Service:
     def __init__(self, serving: Serving, settings: Settings) -> None:
         """Answer nothing yet."""
         self.serving, self.metrics, self.settings = serving, serving.metrics, settings
-        self.microbatch = Microbatch(self.metrics)
+        self.predictions = Predictions(settings)
+        self.metrics.log.states = self.predictions.states
+        self.microbatch = Microbatch(self.metrics, self.predictions.singles)
         self.answering = ConcurrencyLimit(settings.concurrency_limit, self.metrics)
         # The gateway sends a replica at most two fifths of its limit in large requests.
         self.answering_large = ConcurrencyLimit((settings.concurrency_limit + 1) // 2, self.metrics)
@@ -63,10 +68,12 @@ class Service:
     async def running(self) -> AsyncGenerator[None]:
         """Follow the registry and answer batches as long as the context is open."""
         self.executor = executor()
+        self.predictions.start()
         try:
             async with self.serving.following():
                 yield
         finally:
+            self.predictions.end()
             self.executor.shutdown(wait=False, cancel_futures=True)
             self.explainer.end()
 
@@ -118,7 +125,9 @@ async def classify(scope: HTTPScope, receive: Receive, send: Send) -> None:
     body = await json_body(scope, receive, limit=service.settings.body_limit, seconds=service.settings.body_seconds)
     with service.answering:
         listing = champion.reader.one(body)
-        answer = await service.microbatch.answer(champion, listing, probabilities=probabilities)
+        answer = await service.microbatch.answer(
+            champion, listing, probabilities=probabilities, request_id=request_id_of(scope)
+        )
         if explain:
             answer = await service.explainer.explain(champion, listing, answer)
     service.metrics.predicted(champion.market.name, answer.price_category, champion.version)
@@ -154,7 +163,8 @@ async def _batch(
     body = await json_body(
         request.scope, request.receive, limit=settings.batch_body_limit, seconds=settings.body_seconds
     )
-    work = bound(answer_batch, champion, body, probabilities=probabilities, partial=partial)
+    logged = bound(service.predictions.batch, champion, request_id_of(request.scope))
+    work = bound(answer_batch, champion, body, probabilities=probabilities, partial=partial, log=logged)
     with service.answering:
         if len(body) <= INLINE_BYTES:
             batch = work()
@@ -164,6 +174,30 @@ async def _batch(
     for category, listings in batch.categories.items():
         service.metrics.predicted(champion.market.name, category, champion.version, listings)
     return Response(batch.content, headers=champion.headers, media_type=MediaType.JSON)
+
+
+async def feedback(request: ApiRequest, service: NamedDependency[Service]) -> Response[Accepted]:
+    """Take down what turned out to be true of answers; which ones they were is looked up later."""
+    if not service.predictions.on:
+        raise HTTPException(detail=NO_LOG, status_code=HTTP_404_NOT_FOUND)
+    settings = service.settings
+    body = await json_body(
+        request.scope, request.receive, limit=settings.batch_body_limit, seconds=settings.body_seconds
+    )
+    with service.answering:
+        if len(body) <= INLINE_BYTES:
+            told = read_feedback(body)
+        else:
+            with service.answering_large:
+                told = await asyncio.get_running_loop().run_in_executor(service.executor, read_feedback, body)
+    if not service.predictions.feedback(told):
+        problem = service.predictions.problem() or "too much waits to be written"
+        raise HTTPException(
+            detail=f"Feedback cannot be kept now ({problem}): send it again later.",
+            status_code=HTTP_503_SERVICE_UNAVAILABLE,
+            headers={"Retry-After": "5"},
+        )
+    return Response(Accepted(len(told)), status_code=HTTP_202_ACCEPTED)
 
 
 async def model(service: NamedDependency[Service]) -> Response[Model]:
@@ -229,7 +263,8 @@ async def readyz(service: NamedDependency[Service]) -> Response[Health]:
     others = {one.name: _health(serving, one) for one in serving.markets() if one is not serving.default} or None
     if serving.champion is None or serving.ending:
         return Response(
-            Health("not ready", detail=serving.problem, markets=others), status_code=HTTP_503_SERVICE_UNAVAILABLE
+            Health("not ready", detail=serving.problem, markets=others, prediction_log=service.predictions.problem()),
+            status_code=HTTP_503_SERVICE_UNAVAILABLE,
         )
     model = serving.champion.model
     return Response(
@@ -239,6 +274,7 @@ async def readyz(service: NamedDependency[Service]) -> Response[Health]:
             synthetic=model.synthetic,
             detail=serving.problem,
             markets=others,
+            prediction_log=service.predictions.problem(),
         )
     )
 

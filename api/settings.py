@@ -27,6 +27,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Peers whose X-Forwarded-For is believed, parted by commas, or *: the gateway in front."""
     api_keys: str = ""
     """Keys, parted by commas; with any set, all that answers about listings or models, and /metrics, needs one."""
+    prediction_log: str = "var/predictions"
+    """The folder that answers and feedback are logged to; none are where it is empty."""
+    prediction_sample: Annotated[float, Meta(ge=0, le=1)] = 1.0
+    """The share of the answers that is logged."""
+    feedback_keys: str = ""
+    """Keys, parted by commas, that `/feedback` takes in place of API_KEYS."""
     cors_origins: str = ""
     """Origins whose pages may call the service, parted by commas; none unless set."""
     body_limit: Positive = 1_000_000
@@ -71,6 +77,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def keys(self) -> tuple[str, ...]:
         """The keys, one by one."""
         return _parted(self.api_keys)
+
+    def keys_for_feedback(self) -> tuple[str, ...]:
+        """Those that feedback needs."""
+        return _parted(self.feedback_keys) or self.keys()
 
     def origins(self) -> tuple[str, ...]:
         """The origins, one by one."""

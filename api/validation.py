@@ -240,9 +240,10 @@ def _listings(kind: type[Listing]) -> Reader[Listing]:
 
 
 def _is_integer(kind: Any) -> bool:
-    # Of a field's type, with its bounds, or with its absence allowed.
-    kinds = get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
-    return any(one is int or (get_origin(one) is Annotated and get_args(one)[0] is int) for one in kinds)
+    # Whatever its bounds are, and also where it need not be there.
+    if get_origin(kind) is Annotated:
+        return _is_integer(get_args(kind)[0])
+    return any(map(_is_integer, get_args(kind))) if get_origin(kind) in (Union, UnionType) else kind is int
 
 
 def _whole(given: msgspec.Raw) -> int | None:

@@ -72,6 +72,15 @@ def instance_in(folder: Path) -> dg.DagsterInstance:
     return dg.DagsterInstance.local_temp(str(folder), overrides={"telemetry": {"enabled": False}})
 
 
+@pytest.fixture(scope="module", autouse=True)
+def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What a setting's default has a test write is not written beside the code."""
+    before = Path.cwd()
+    os.chdir(tmp_path_factory.mktemp("here"))
+    yield
+    os.chdir(before)
+
+
 @pytest.fixture
 def pipeline(tmp_path: Path) -> Iterator[Pipeline]:
     """A pipeline in which nothing has run."""
