@@ -6,7 +6,7 @@ import msgspec
 from msgspec import Meta
 
 from model_registry.market import is_market_name
-from model_registry.settings import DEFAULT_REGISTRY, BadSetting
+from model_registry.settings import DEFAULT_PREDICTION_LOG, DEFAULT_REGISTRY, BadSetting, OrOff
 
 Positive = Annotated[int, Meta(ge=1)]
 Seconds = Annotated[float, Meta(gt=0)]
@@ -27,7 +27,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Peers whose X-Forwarded-For is believed, parted by commas, or *: the gateway in front."""
     api_keys: str = ""
     """Keys, parted by commas; with any set, all that answers about listings or models, and /metrics, needs one."""
-    prediction_log: str = "var/predictions"
+    prediction_log: OrOff = DEFAULT_PREDICTION_LOG
     """The folder that answers and feedback are logged to; none are where it is empty."""
     prediction_sample: Annotated[float, Meta(ge=0, le=1)] = 1.0
     """The share of the answers that is logged."""
