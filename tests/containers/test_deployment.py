@@ -136,7 +136,7 @@ for folder, folders, _ in os.walk("/"):
     if os.access(folder, os.W_OK):
         device = os.stat(folder).st_dev
         kind, at = devices[f"{os.major(device)}:{os.minor(device)}"]
-        inside = "/app/var" if folder.startswith("/app/var") else at
+        inside = "/app/var" if at in ("/app/var", "/app/var/registry") else at
         found.add((kind, inside))
 for kind, at in sorted(found):
     print(kind, at)
