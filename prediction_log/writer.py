@@ -178,7 +178,7 @@ class LogWriter:
         # Looked up first: all that was offered before an erasure is in the file that is finished for it.
         erasures = self._erasures()
         try:
-            self._write_all()
+            self._write_all(try_out=self._problem is not None and not last)
             if self._file and (last or erasures != self._forgotten or self._is_old(self._file)):
                 self._finish(self._file)
         except OSError as error:
@@ -190,18 +190,22 @@ class LogWriter:
             self._abandon()
             self._drop()
         else:
-            self._problem = None
+            # The last time nothing may have been tried.
+            self._problem = self._problem if last else None
         # Of what was taken, all that was not written: not made, not encoded, or in the way of an error.
         self._failed = self._taken - self._written
         self._forgotten = erasures
 
-    def _write_all(self) -> None:
+    def _write_all(self, *, try_out: bool) -> None:
         if self._file and not self._file.is_there():
             self._tell(
                 f"{self._file.path} was removed or moved while it was written, with what it held: "
                 "let the log remove its files itself"
             )
             self._abandon()
+        if try_out:
+            self._file = self._file or self._begun()
+            self._file.try_out()
         # What comes meanwhile has its turn next time.
         records = self._made(len(self._queue))
         while part := list(islice(records, PART)):
@@ -282,7 +286,7 @@ class LogWriter:
         self._failed = self._taken - self._written
 
     def _tidy(self) -> None:
-        if time.monotonic() - self._tidied < TIDY_SECONDS:
+        if time.monotonic() - self._tidied < (self._retry_seconds if self._untidy else TIDY_SECONDS):
             return
         self._tidied = time.monotonic()
         try:
