@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from model_registry.cli.markets import markets
+from model_registry.cli.monitoring import forget, live
 from model_registry.cli.options import Chosen
 from model_registry.cli.reading import card, diff, history, list_versions, show_version, verify
 from model_registry.cli.writing import export_command, import_command, promote, prune, rollback
@@ -55,5 +56,7 @@ for command in (
     export_command,
     import_command,
     markets,
+    live,
+    forget,
 ):
     models.add_command(command)
