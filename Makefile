@@ -68,6 +68,10 @@ test-hostile: $(INSTALLED) ## put the API among crowds of slow and rude peers, a
 test-browser: $(INSTALLED) ## use the pages in a real browser (skipped where there is no Chromium)
 	@python -m pytest -m browser
 
+.PHONY: screenshots
+screenshots: $(INSTALLED) ## take the README's two pictures anew, in Chromium (SNAPSHOT=path-or-url for other data)
+	@python -m local.screenshots
+
 .PHONY: test-containers
 test-containers: $(INSTALLED) ## build the images and test the whole deployment on a real Docker engine
 	@python -m pytest -m containers --capture=no --verbosity=1 -o console_output_style=classic

@@ -155,7 +155,7 @@ def test_every_step_shows_its_figures(trained: Pipeline) -> None:
             "macro_f1",
             "roc_auc",
             "log_loss",
-            "single_row_latency_us",
+            "latency_us",
             "model_bytes",
             "categories",
             "confusion",

@@ -203,16 +203,24 @@ def evaluations(
         draw = partial(evaluation_pictures, figures, evaluation.predictions, test_listings)
         drawn = pictures.of(draw) if is_drawn(figures.candidate) else {}
         yield dg.MaterializeResult(
-            asset_key=["evaluations", figures.candidate], value=evaluation, metadata=_metadata(figures) | drawn
+            asset_key=["evaluations", figures.candidate],
+            value=evaluation,
+            metadata=_headline(figures) | drawn | _tables(figures),
         )
 
 
-def _metadata(figures: Figures) -> dict[str, Any]:
+def _headline(figures: Figures) -> dict[str, Any]:
     return {
         **{name: round(value, 4) for name, value in figures.metrics.headline().items()},
-        "cross_validated_log_loss": round(figures.cross_validation.log_loss, 4),
-        "single_row_latency_us": round(figures.latency_us, 1),
+        "cv_log_loss": round(figures.cross_validation.log_loss, 4),
+        "latency_us": round(figures.latency_us, 1),
         "model_bytes": figures.model_bytes,
+    }
+
+
+# On a page of 1,280 pixels a table may be about 330 wide beside the names of the metadata, and is cut off there.
+def _tables(figures: Figures) -> dict[str, Any]:
+    return {
         "categories": _category_table(figures.metrics),
         "confusion": _confusion_table(figures.metrics),
         "importance": {name: round(rise, 4) for name, rise in figures.importance.items()},
@@ -220,37 +228,28 @@ def _metadata(figures: Figures) -> dict[str, Any]:
 
 
 def _category_table(metrics: Metrics) -> dg.TableMetadataValue:
-    return dg.MetadataValue.table(
-        [
-            dg.TableRecord(
-                {"category": str(name), **{k: round(v or 0, 4) for k, v in msgspec.structs.asdict(category).items()}}
-            )
-            for name, category in metrics.categories.items()
-        ],
-        schema=dg.TableSchema(
-            [
-                dg.TableColumn("category", "string"),
-                *(dg.TableColumn(name, "float") for name in ("precision", "recall", "f1")),
-                dg.TableColumn("support", "int"),
-                dg.TableColumn("calibration_error", "float"),
-                *(
-                    dg.TableColumn(name, "float")
-                    for name in ("calibration_error_by_chance", "roc_auc", "average_precision")
-                ),
-            ]
-        ),
-    )
+    of_each = {str(name): metrics.categories[name] for name in CATEGORIES}
+    lines: dict[str, dict[str, str]] = {
+        "precision": {name: f"{one.precision:.3f}" for name, one in of_each.items()},
+        "recall": {name: f"{one.recall:.3f}" for name, one in of_each.items()},
+        "F1": {name: f"{one.f1:.3f}" for name, one in of_each.items()},
+        "ROC AUC": {name: _if_known(one.roc_auc) for name, one in of_each.items()},
+        "average precision": {name: _if_known(one.average_precision) for name, one in of_each.items()},
+        "ECE": {name: _if_known(one.calibration_error) for name, one in of_each.items()},
+        "ECE by chance": {name: _if_known(one.calibration_error_by_chance) for name, one in of_each.items()},
+        "listings": {name: f"{one.support:,}" for name, one in of_each.items()},
+    }
+    return dg.MetadataValue.table([dg.TableRecord({"figure": figure, **values}) for figure, values in lines.items()])
+
+
+def _if_known(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}"
 
 
 def _confusion_table(metrics: Metrics) -> dg.TableMetadataValue:
     return dg.MetadataValue.table(
         [
-            dg.TableRecord(
-                {"category": str(name), **{f"answered {to}": row[code] for code, to in enumerate(CATEGORIES)}}
-            )
+            dg.TableRecord({"true": str(name), **{f"→ {to}": row[code] for code, to in enumerate(CATEGORIES)}})
             for name, row in zip(CATEGORIES, metrics.confusion, strict=True)
-        ],
-        schema=dg.TableSchema(
-            [dg.TableColumn("category", "string"), *(dg.TableColumn(f"answered {to}", "int") for to in CATEGORIES)]
-        ),
+        ]
     )

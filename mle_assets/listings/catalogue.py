@@ -13,6 +13,8 @@ from model_registry.market import Market
 
 _LONGEST = 200
 """Longer constraints, as of two hundred neighbourhoods, are cut off."""
+_STORED_AS = {"string[pyarrow]": "string"}
+"""How values are kept in memory is nothing that a reader of the catalogue looks for."""
 
 
 def of_raw_listings(table: pd.DataFrame) -> dict[str, Any]:
@@ -48,12 +50,12 @@ def table_schema(schema: pa.DataFrameSchema) -> dg.TableSchema:
         [
             dg.TableColumn(
                 str(name),
-                str(column.dtype),
+                _STORED_AS.get(str(column.dtype), str(column.dtype)),
                 column.description,
                 dg.TableColumnConstraints(
                     nullable=column.nullable,
                     unique=column.unique,
-                    other=[_cut(str(check.error or check.name)) for check in column.checks or ()],
+                    other=[_in_words(check) for check in column.checks or ()],
                 ),
             )
             for name, column in schema.columns.items()
@@ -70,5 +72,17 @@ def _lineage(table: str, columns: Mapping[str, Sequence[str]]) -> dg.TableColumn
     )
 
 
-def _cut(text: str) -> str:
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]} …"
+def _in_words(check: pa.Check) -> str:
+    bounds: dict[str, Any] = check.statistics or {}
+    match check.name:
+        case "isin":
+            told = "one of " + ", ".join(str(value) for value in bounds["allowed_values"])
+        case "in_range":
+            told = f"{bounds['min_value']:g} to {bounds['max_value']:g}"
+        case "greater_than":
+            told = f"above {bounds['min_value']:g}"
+        case "greater_than_or_equal_to":
+            told = f"{bounds['min_value']:g} or above"
+        case _:
+            told = str(check.error or check.name)
+    return told if len(told) <= _LONGEST else f"{told[:_LONGEST]} …"

@@ -19,6 +19,7 @@ from mle_assets.listings.catalogue import of_raw_listings
 from mle_assets.listings.content import read_table
 from mle_assets.listings.downloading import IDLE_SECONDS, TOTAL_SECONDS
 from mle_assets.listings.fetching import fetched
+from mle_assets.markdown import table as markdown_table
 from model_registry.market import Market
 
 
@@ -138,9 +139,13 @@ def raw_listings(
 
 
 def sample_table(table: pd.DataFrame, rows: int = 5) -> str:
-    """The first rows of a table as Markdown."""
-    lines = [list(table.columns), ["---"] * table.shape[1], *table.head(rows).to_numpy(dtype=object).tolist()]
-    return "\n".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |" for line in lines)
+    """The first rows of a table as Markdown, side by side: all its columns would be wider than a page."""
+    first = table.head(rows)
+    columns = first.to_numpy(dtype=object).T.tolist()
+    return markdown_table(
+        ["column", *(f"row {number}" for number in range(1, len(first) + 1))],
+        [[name, *values] for name, values in zip(first.columns, columns, strict=True)],
+    )
 
 
 def source_of(instance: dg.DagsterInstance, market: str) -> str:

@@ -153,5 +153,11 @@ def finish(figure: "Figure", alt: str) -> Picture:
     width, height = canvas.get_width_height()
     image = Image.frombuffer("RGBA", (width, height), bytes(canvas.buffer_rgba())).convert("RGB")
     file = io.BytesIO()
-    image.quantize(_PALETTE, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE).save(file, "PNG")
+    few = image.quantize(_PALETTE, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+    # Counting out takes the paper for one of the nearly white colours, and it would stand out on a white page.
+    paper, palette = few.getpixel((0, 0)), few.getpalette()
+    if isinstance(paper, int) and palette:
+        palette[3 * paper : 3 * paper + 3] = (255, 255, 255)
+        few.putpalette(palette)
+    few.save(file, "PNG")
     return Picture(file.getvalue(), alt)

@@ -96,7 +96,7 @@ def make_card(
 def _pictures(evaluation: Evaluation, leaderboard: Leaderboard, test: pd.DataFrame) -> dict[str, Picture]:
     return {
         **evaluation_pictures(evaluation.figures, evaluation.predictions, test),
-        "chart": leaderboard_picture(leaderboard),
+        "standings_chart": leaderboard_picture(leaderboard),
     }
 
 

@@ -1,5 +1,6 @@
 """«champion»: the leader published, compared with the champion, and promoted if it is better."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -151,7 +152,7 @@ def champion(
         # Drawn before anything is decided for good: what cannot be drawn fails the run with the champion as it was.
         drawn = pictures.of(lambda: _pictures(registry, challenger, decision))
         in_production = settle(registry, challenger, decision, current, context.run)
-        metadata = _metadata(registry, current, challenger, in_production, decision) | drawn
+        metadata = _metadata(registry, current, challenger, in_production, decision, drawn)
     return dg.MaterializeResult(data_version=dg.DataVersion(in_production), metadata=metadata)
 
 
@@ -179,7 +180,12 @@ def settle(
 
 
 def _metadata(
-    registry: Registry, current: PublishedModel | None, challenger: str, in_production: str, decision: Decision
+    registry: Registry,
+    current: PublishedModel | None,
+    challenger: str,
+    in_production: str,
+    decision: Decision,
+    drawn: Mapping[str, Any],
 ) -> dict[str, Any]:
     published = registry.open(challenger)
     manifests = [published.manifest, *([] if current is None else [current.manifest])]
@@ -187,7 +193,8 @@ def _metadata(
         "champion": in_production,
         "decision": "promoted" if decision.promote else "kept",
         "reason": decision.reason,
-        "challenger_vs_champion": _comparison(published, current, decision),
+        **drawn,
+        "comparison": _comparison(published, current, decision),
         # What the model in production had when it was published, then the challenger's, then the gate's numbers
         # of this comparison: there, challenger and champion are what they were before the decision.
         **next((published_figures(known) for known in manifests if known.version == in_production), {}),
@@ -213,19 +220,22 @@ def _comparison(
     challenger: PublishedModel, current: PublishedModel | None, decision: Decision
 ) -> dg.TableMetadataValue:
     columns = {"challenger": challenger.manifest, **({} if current is None else {"champion": current.manifest})}
+    # Short words, that both sides fit beside the names of the metadata on a page of 1,280 pixels; whole versions are
+    # above and below.
     lines: dict[str, dict[str, Any]] = {
-        "version": {side: manifest.version for side, manifest in columns.items()},
-        "model (kB)": {side: round(manifest.model.bytes / 1000, 1) for side, manifest in columns.items()},
+        "model": {side: manifest.candidate.replace("_", " ") for side, manifest in columns.items()},
+        "its hash": {side: manifest.model.sha256[:8] for side, manifest in columns.items()},
+        "kB": {side: round(manifest.model.bytes / 1000, 1) for side, manifest in columns.items()},
         "listings": {side: "made up" if m.snapshot.synthetic else "real" for side, m in columns.items()},
-        "snapshot": {side: manifest.snapshot.sha256[:12] for side, manifest in columns.items()},
+        "their hash": {side: manifest.snapshot.sha256[:8] for side, manifest in columns.items()},
         "log loss, this test half": {
             side: round(decision.numbers[f"{side}_log_loss"], 4)
             for side in columns
             if f"{side}_log_loss" in decision.numbers
         },
         **{
-            f"{name}, when published": {side: round(m.metrics["test"][name], 4) for side, m in columns.items()}
-            for name in ("accuracy", "roc_auc", "log_loss")
+            f"{title}, own test half": {side: round(m.metrics["test"][name], 4) for side, m in columns.items()}
+            for title, name in (("accuracy", "accuracy"), ("ROC AUC", "roc_auc"), ("log loss", "log_loss"))
         },
     }
     return dg.MetadataValue.table(

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mle_assets.evaluation.leaderboard import Leaderboard, rank
+from mle_assets.evaluation.leaderboard import Leaderboard, rank, standings_in_full, standings_table
 from mle_assets.evaluation.metrics import measure
 from mle_assets.evaluation.report import Figures
 from mle_assets.models.validation import CrossValidation, Validation
@@ -49,6 +49,20 @@ def test_of_the_models_within_one_standard_error_of_the_best_the_smallest_leads(
         "small is within one standard error of the lowest cross-validated log loss (large, 0.7000): 0.0100 behind it "
         "± 0.0526 on the same 4 listings; and it is the smallest model there: 50 kB against 900 kB."
     )
+
+
+def test_the_narrow_table_and_the_full_one_tell_the_same_standings() -> None:
+    ranking = ranked(("large", BEST, 900), ("small", EQUAL, 50), perfect="small")
+    assert [record.data for record in standings_table(ranking).records] == [
+        {"#": 1, "candidate": "large", "CV log loss": 0.7},
+        {"#": 2, "candidate": "small ← leader", "CV log loss": 0.71},
+    ]
+    assert standings_in_full(ranking).splitlines() == [
+        "| # | candidate | CV log loss | behind | ± SE | asked | kB | accuracy | ROC AUC | log loss | µs |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+        "| 1 | large | 0.7000 | 0.0000 | 0.0000 | 4 | 900.0 | 0.2500 | 0.5000 | 1.3863 | 10 |",
+        "| 2 | small ← leader | 0.7100 | 0.0100 | 0.0526 | 4 | 50.0 | 1.0000 | 1.0000 | 0.0000 | 10 |",
+    ]
 
 
 def test_the_standard_error_is_that_of_the_paired_difference() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from mle_assets.listings.bad_snapshot import BadSnapshot
 from mle_assets.listings.columns import RAW_COLUMNS
-from mle_assets.listings.snapshot import read_snapshot
+from mle_assets.listings.snapshot import read_snapshot, sample_table
 from tests.listings.conftest import COLUMNS
 
 
@@ -96,3 +96,13 @@ def test_a_gzip_with_a_flipped_byte_is_refused(synthetic_snapshot: Path, tmp_pat
     (tmp_path / "damaged.csv.gz").write_bytes(damaged)
     with pytest.raises(BadSnapshot, match="damaged gzip file|not a whole CSV table|not UTF-8 text"):
         read_snapshot(str(tmp_path / "damaged.csv.gz"))
+
+
+def test_a_sample_shows_the_first_listings_side_by_side() -> None:
+    table = pd.DataFrame({"id": [1, 2, 3], "name": ["a|b", "c", "d"]})
+    assert sample_table(table, rows=2).splitlines() == [
+        "| column | row 1 | row 2 |",
+        "| --- | --- | --- |",
+        "| id | 1 | 2 |",
+        "| name | a\\|b | c |",
+    ]

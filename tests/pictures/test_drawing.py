@@ -1,6 +1,7 @@
 """Every picture is a small PNG with words, also of data that has little in it."""
 
 import base64
+import io
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -8,6 +9,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from mle_assets.pictures.champion import Reign, comparison_bar, interval, reigns_chart
 from mle_assets.pictures.evaluation import (
@@ -32,6 +34,12 @@ def test_a_picture_stands_whole_in_its_markdown() -> None:
     words, _, url = Picture(b"png", "A map [of\nLisbon].").markdown().partition("](")
     assert words == "![A map (of Lisbon)."
     assert base64.b64decode(url.removeprefix("data:image/png;base64,").removesuffix(")")) == b"png"
+
+
+def test_the_paper_is_as_white_as_a_page() -> None:
+    picture = confusion_matrix([[4, 0, 0, 0], [0, 4, 0, 0], [0, 0, 4, 0], [0, 0, 0, 4]])
+    with Image.open(io.BytesIO(picture.png)) as image:
+        assert image.convert("RGB").getpixel((0, 0)) == (255, 255, 255)
 
 
 def test_four_listings_have_a_map_and_a_histogram() -> None:

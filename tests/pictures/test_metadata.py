@@ -38,7 +38,7 @@ def png_in(markdown: str) -> bytes:
         ("evaluations/hist_gradient_boosting", OF_EVALUATION),
         ("evaluations/simple_classifier_500", ["confusion_matrix", "ranking_curves"]),
         ("evaluations/simple_classifier_450", []),
-        ("leaderboard", ["chart"]),
+        ("leaderboard", ["standings_chart"]),
     ],
     ids=lambda part: part if isinstance(part, str) else "",
 )

@@ -114,7 +114,7 @@ def test_its_headings_are_an_outline_and_every_picture_says_what_it_shows(card: 
         "reliability_curves",
         "importance_chart",
         "error_map",
-        "chart",
+        "standings_chart",
     }
     assert len(re.findall(r'<img [^>]*alt="[^"]{30,}"', render_card(card).decode())) == len(card.pictures)
 
