@@ -38,11 +38,21 @@ def record(number: int) -> Prediction:
     )
 
 
-def per_record(work: Callable[[], object]) -> tuple[float, float]:
-    """Microseconds of processor and of time that a record takes."""
-    start, processor = time.perf_counter(), time.process_time()
-    work()
-    return 1e6 * (time.process_time() - processor) / RECORDS, 1e6 * (time.perf_counter() - start) / RECORDS
+class Watch:
+    """Microseconds of processor and of time that a record takes, of what is done under it."""
+
+    def __init__(self) -> None:
+        """Nothing was done yet."""
+        self.processor = self.time = 0.0
+
+    def __enter__(self) -> None:
+        """Begin, or go on."""
+        self._start, self._processor_start = time.perf_counter(), time.process_time()
+
+    def __exit__(self, *_: object) -> None:
+        """Stop."""
+        self.processor += 1e6 * (time.process_time() - self._processor_start) / RECORDS
+        self.time += 1e6 * (time.perf_counter() - self._start) / RECORDS
 
 
 def nothing(make: Callable[[], object]) -> bool:
@@ -50,18 +60,20 @@ def nothing(make: Callable[[], object]) -> bool:
     return make is not None
 
 
-def offered(offer: Callable[..., bool]) -> None:
+def offered(offer: Callable[..., bool], count: int) -> None:
     """Offer them one by one, as answers come."""
-    for number in range(RECORDS):
+    for number in range(count):
         offer(lambda number=number: [record(number)])
 
 
-def answered(folder: Path, *, logs: bool) -> None:
+def answered(folder: Path, watch: Watch, *, logs: bool) -> None:
     """Offer as many, of which never more wait than do at some thousand answers a second."""
     for _ in range(RECORDS // WAITING):
-        offer = LogWriter(folder, "offered").offer if logs else nothing
-        for number in range(WAITING):
-            offer(lambda number=number: [record(number)])
+        writer = LogWriter(folder, "offered")
+        with watch:
+            offered(writer.offer if logs else nothing, WAITING)
+        # Never started, it drops them.
+        writer.close()
 
 
 def longest_wait(stop: threading.Event) -> float:
@@ -81,7 +93,7 @@ def beside(folder: Path) -> tuple[float, float]:
     for writes in (False, True):
         writer, stop = LogWriter(folder, "beside", capacity=RECORDS), threading.Event()
         if writes:
-            offered(writer.offer)
+            offered(writer.offer, RECORDS)
             writer.start()
         timer = threading.Timer(1.0, stop.set)
         timer.start()
@@ -92,39 +104,29 @@ def beside(folder: Path) -> tuple[float, float]:
 
 def main() -> None:
     """Print the figures."""
-    figures: dict[str, list[tuple[float, float]]] = {}
-    waits = list[tuple[float, float]]()
+    rounds, waits, size = list[dict[str, Watch]](), list[tuple[float, float]](), 0.0
     for _ in range(ROUNDS):
         with tempfile.TemporaryDirectory() as name:
-            folder = Path(name)
+            folder, watches = Path(name), {what: Watch() for what in ("nothing", "offer", "write", "read", "forget")}
+            answered(folder, watches["nothing"], logs=False)
+            answered(folder, watches["offer"], logs=True)
             writer = LogWriter(folder, "predictions", capacity=RECORDS)
-            offered(writer.offer)
-
-            def write(writer: LogWriter = writer) -> None:
+            offered(writer.offer, RECORDS)
+            with watches["write"]:
                 writer.start()
                 writer.close(120)
-
-            def read(folder: Path = folder) -> None:
+            with watches["read"]:
                 found = sum(len(part.records) for part in read_records(folder, "predictions"))
-                if found != RECORDS:
-                    sys.exit(f"Of {RECORDS:,} records {found:,} are there.")
-
-            def erase(folder: Path = folder) -> None:
+            if found != RECORDS:
+                sys.exit(f"Of {RECORDS:,} records {found:,} are there.")
+            with watches["forget"]:
                 forget(folder, listing_id=7, settle=0)
-
-            for what, work in (
-                ("nothing", lambda folder=folder: answered(folder, logs=False)),
-                ("offer", lambda folder=folder: answered(folder, logs=True)),
-                ("write", write),
-                ("read", read),
-                ("forget", erase),
-            ):
-                figures.setdefault(what, []).append(per_record(work))
-            size = sum(file.size for file in log_files(folder, "predictions")) / RECORDS
+            size = sum(file.size for file in log_files(folder, "predictions")) / (0.99 * RECORDS)
+            rounds.append(watches)
             waits.append(beside(folder))
     print(f"{RECORDS:,} records of {size:.0f} bytes, {ROUNDS} rounds")
-    for what, rounds in figures.items():
-        processor, seconds = (median(column) for column in zip(*rounds, strict=True))
+    for what in rounds[0]:
+        processor, seconds = (median(getattr(one[what], name) for one in rounds) for name in ("processor", "time"))
         print(f"{what:>8} {processor:6.2f} µs of processor, {1e6 / seconds:>10,.0f} a second")
     alone, with_it = (median(column) for column in zip(*waits, strict=True))
     print(
