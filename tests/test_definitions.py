@@ -17,6 +17,8 @@ from model_registry.settings import BadSetting, read_settings
 DEFINITIONS = make_definitions(Settings())
 GRAPH = DEFINITIONS.resolve_asset_graph()
 
+MARKETS = Path(__file__).parents[1] / "markets"
+
 
 def key(name: str) -> dg.AssetKey:
     return dg.AssetKey.from_user_string(name)
@@ -165,7 +167,7 @@ def test_settings_are_read_by_their_names_in_capitals() -> None:
 
 def test_every_asset_and_check_has_a_partition_for_each_market_the_default_one_first(tmp_path: Path) -> None:
     for name in ("lisbon", "aarhus", "new-york"):
-        shutil.copy("markets/new-york.toml", tmp_path / f"{name}.toml")
+        shutil.copy(MARKETS / "new-york.toml", tmp_path / f"{name}.toml")
     graph = make_definitions(Settings(market_folder=str(tmp_path), market="lisbon")).resolve_asset_graph()
     partitions = [graph.get(key).partitions_def for key in graph.get_all_asset_keys()]
     of_all_markets = dg.AssetCheckKey(dg.AssetKey("champion"), "the_registry_agrees")
