@@ -14,6 +14,7 @@ from model_registry.history import HistoryDamaged
 from model_registry.manifest import ManifestRefused
 from model_registry.old_layout import TwoRegistries
 from model_registry.registries import UnknownMarket
+from model_registry.shadow import ShadowDamaged, ShadowRefused
 from model_registry.store import NothingToRollBackTo, Registry, UnknownVersion
 
 EXIT_REFUSED, EXIT_BUSY = 1, 3
@@ -24,6 +25,8 @@ _REFUSALS = (
     ManifestRefused,
     ModelRefused,
     NothingToRollBackTo,
+    ShadowDamaged,
+    ShadowRefused,
     TwoRegistries,
     UnknownMarket,
     UnknownVersion,
