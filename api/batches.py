@@ -6,8 +6,10 @@ loop have its turn every millisecond.
 
 import os
 from collections import Counter
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import msgspec
 
@@ -26,12 +28,21 @@ MOST_THREADS = 2
 _encode = msgspec.json.Encoder().encode
 
 
+class Kept(NamedTuple):
+    """A listing in its place in a batch, from 0, and its answer."""
+
+    place: int
+    listing: Listing
+    answer: Answer
+
+
 @dataclass(frozen=True)
 class AnsweredBatch:
-    """The answer as it is sent, and how many listings were given which category."""
+    """The answer as it is sent, how many listings were given which category, and those that were to be kept."""
 
     content: bytes
     categories: Counter[PriceCategory]
+    kept: Sequence[Kept]
 
 
 def executor() -> ThreadPoolExecutor:
@@ -40,20 +51,31 @@ def executor() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(min(cores, MOST_THREADS), thread_name_prefix="batch")
 
 
-def answer_batch(champion: Champion, body: bytes, *, probabilities: bool, partial: bool) -> AnsweredBatch:
+def answer_batch(
+    champion: Champion,
+    body: bytes,
+    *,
+    probabilities: bool,
+    partial: bool,
+    keep: Callable[[int], bool] | None = None,
+) -> AnsweredBatch:
     """The answers to a batch in order; `partial` answers the good listings among bad ones.
 
-    Raises Invalid where the body is no batch or, unless `partial`, a listing in it is wrong.
+    Those that are answered and in a place to `keep` are kept. Raises Invalid where the body is no batch or, unless
+    `partial`, a listing in it is wrong.
     """
     rows = champion.reader.rows(body) if partial else champion.reader.batch(body)
-    parts, categories = list[bytes](), Counter[PriceCategory]()
+    parts, categories, kept = list[bytes](), Counter[PriceCategory](), list[Kept]()
     for start in range(0, len(rows), PART):
         part = rows[start : start + PART]
         good = [row for row in part if isinstance(row, Listing)]
         answers = champion.answers(good, probabilities=[probabilities] * len(good))
         categories.update(answer.price_category for answer in answers)
+        if keep is not None:
+            places = [place for place, row in enumerate(part, start) if isinstance(row, Listing)]
+            kept += [Kept(*one) for one in zip(places, good, answers, strict=True) if keep(one[0])]
         parts.append(_encode(_in_place(part, answers))[1:-1])
-    return AnsweredBatch(b"[%b]" % b",".join(parts), categories)
+    return AnsweredBatch(b"[%b]" % b",".join(parts), categories, kept)
 
 
 def _in_place(part: list[Listing | Invalid] | list[Listing], answers: list[Answer]) -> list[Answer | BadListing]:

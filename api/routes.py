@@ -23,12 +23,14 @@ from api.concurrency import ConcurrencyLimit
 from api.explanations import Explainer
 from api.inputs import Inputs
 from api.microbatch import Microbatch
-from api.middleware import parts_of
+from api.middleware import parts_of, request_id_of
 from api.pages import ApiRequest
 from api.polling import Followed
+from api.sampling import Sample
 from api.schemas import Health, MarketHealth, Model, ServedMarket
 from api.serving import Serving
 from api.settings import Settings
+from api.shadow import Shadowing
 from api.validation_errors import cut
 
 DEFAULT_ROUTES = frozenset({"/classify", "/classify/batch", "/model", "/model/card", "/model/inputs"})
@@ -51,6 +53,8 @@ class Service:
         self.answering_large = ConcurrencyLimit((settings.concurrency_limit + 1) // 2, self.metrics)
         self.executor: ThreadPoolExecutor | None = None
         self.explainer = Explainer(settings.explanation_limit, self.metrics)
+        self.shadowing = Shadowing(serving.shadows.models, self.metrics)
+        self.shadow_sample = Sample(settings.shadow_sample)
         self.metrics.being_answered.set_function(lambda: self.answering.taken)
         self.metrics.concurrency_limit.set(settings.concurrency_limit)
 
@@ -69,6 +73,7 @@ class Service:
         finally:
             self.executor.shutdown(wait=False, cancel_futures=True)
             self.explainer.end()
+            await self.shadowing.end()
 
     def champion(self, market: str | None = None) -> Champion:
         """The model that answers for a market, by default the default one.
@@ -122,6 +127,10 @@ async def classify(scope: HTTPScope, receive: Receive, send: Send) -> None:
         if explain:
             answer = await service.explainer.explain(champion, listing, answer)
     service.metrics.predicted(champion.market.name, answer.price_category, champion.version)
+    if service.shadowing.models and service.shadow_sample.takes(request_id_of(scope)):
+        shadow = service.shadowing.beside(champion)
+        if shadow is not None:
+            service.shadowing.ask(shadow, [listing], [answer.price_category])
     await send_json(send, _encode(answer), champion.raw_headers)
 
 
@@ -154,7 +163,9 @@ async def _batch(
     body = await json_body(
         request.scope, request.receive, limit=settings.batch_body_limit, seconds=settings.body_seconds
     )
-    work = bound(answer_batch, champion, body, probabilities=probabilities, partial=partial)
+    shadow = service.shadowing.beside(champion) if service.shadowing.models else None
+    keep = None if shadow is None else bound(service.shadow_sample.takes, request_id_of(request.scope))
+    work = bound(answer_batch, champion, body, probabilities=probabilities, partial=partial, keep=keep)
     with service.answering:
         if len(body) <= INLINE_BYTES:
             batch = work()
@@ -163,6 +174,9 @@ async def _batch(
                 batch = await asyncio.get_running_loop().run_in_executor(service.executor, work)
     for category, listings in batch.categories.items():
         service.metrics.predicted(champion.market.name, category, champion.version, listings)
+    if shadow is not None and batch.kept:
+        listings, categories = zip(*((one.listing, one.answer.price_category) for one in batch.kept), strict=True)
+        service.shadowing.ask(shadow, listings, categories)
     return Response(batch.content, headers=champion.headers, media_type=MediaType.JSON)
 
 
@@ -223,7 +237,8 @@ async def livez() -> Health:
 async def readyz(service: NamedDependency[Service]) -> Response[Health]:
     """Ready from the default market's first verified champion until SIGTERM.
 
-    The detail tells of a newer champion that was refused, and `markets` how the others are.
+    The detail tells of a newer champion that was refused or a shadow that cannot be asked, and `markets` how the others
+    are.
     """
     serving = service.serving
     others = {one.name: _health(serving, one) for one in serving.markets() if one is not serving.default} or None
@@ -237,17 +252,16 @@ async def readyz(service: NamedDependency[Service]) -> Response[Health]:
             "ready",
             model_version=model.version,
             synthetic=model.synthetic,
-            detail=serving.problem,
+            detail=serving.trouble_of(serving.default),
             markets=others,
         )
     )
 
 
 def _health(serving: Serving, one: Followed) -> MarketHealth:
-    problem = serving.problem_of(one)
     if one.champion is None or serving.ending:
-        return MarketHealth("not ready", detail=problem)
-    return MarketHealth("ready", model_version=one.champion.version, detail=problem)
+        return MarketHealth("not ready", detail=serving.problem_of(one))
+    return MarketHealth("ready", model_version=one.champion.version, detail=serving.trouble_of(one))
 
 
 async def metrics(service: NamedDependency[Service]) -> Response[bytes]:
