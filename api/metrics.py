@@ -1,6 +1,6 @@
 """What Prometheus is told. One process serves, and replicas are scraped one by one, so no figure is shared."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from prometheus_client import (
     CollectorRegistry,
@@ -17,6 +17,8 @@ from api.loop_metrics import LoopCounter, LoopHistogram
 from api.schemas import Model
 
 _BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+
+SHADOW_OUTCOMES = ("answered", "busy", "failed")
 
 _STATUS = {status: str(status) for status in range(100, 600)}
 
@@ -57,6 +59,25 @@ class Metrics:
         self._loads = Counter("api_model_loads", "Models loaded, verified and put to work.", ["market"], registry=to)
         self._refusals = Counter(
             "api_model_refusals", "Champions that were refused; the old one stays.", ["market"], registry=to
+        )
+        self._shadow = Gauge(
+            "api_shadow_info", "The version asked beside the champion.", ["market", "version"], registry=to
+        )
+        self._shadow_versions: dict[str, str] = {}
+        self._shadow_failing = Gauge(
+            "api_shadow_failing", "1 where the registry's shadow cannot be asked.", ["market"], registry=to
+        )
+        self._shadow_answers = Counter(
+            "api_shadow_answers",
+            "Listings the shadow was to be asked about: answered, dropped because it was busy, or failed.",
+            ["market", "version", "outcome"],
+            registry=to,
+        )
+        self._shadow_agreements = Counter(
+            "api_shadow_agreements",
+            "Listings that the shadow answered with the champion's category.",
+            ["market", "version"],
+            registry=to,
         )
         self._failures = Counter("api_registry_failures", "Looks at the registry that failed.", registry=to)
         self._turned_away = Counter("api_turned_away", "Requests answered with 503 for want of room.", registry=to)
@@ -100,6 +121,7 @@ class Metrics:
         """Show a market's figures, which are 0 as yet: what was never there does not increase to an alert rule."""
         self._loads.labels(market)
         self._refusals.labels(market)
+        self._shadow_failing.labels(market)
 
     def loaded(self, market: str, model: Model) -> None:
         """Say which model answers for a market from now on."""
@@ -112,6 +134,27 @@ class Metrics:
     def refused(self, market: str) -> None:
         """Count a champion that cannot be served."""
         self._refusals.labels(market).inc()
+
+    def shadowed(self, market: str, version: str | None) -> None:
+        """Say which version is asked beside a market's champion from now on, if any."""
+        if market in self._shadow_versions:
+            self._shadow.remove(market, self._shadow_versions.pop(market))
+        if version is not None:
+            self._shadow_versions[market] = version
+            self._shadow.labels(market, version).set(1)
+            for outcome in SHADOW_OUTCOMES:
+                self._shadow_answers.labels(market, version, outcome)
+            self._shadow_agreements.labels(market, version)
+
+    def shadow_fails(self, market: str, *, fails: bool) -> None:
+        """Say whether something is wrong with a market's shadow."""
+        self._shadow_failing.labels(market).set(fails)
+
+    def asked_shadow(self, market: str, version: str, outcomes: Mapping[str, int], agreements: int = 0) -> None:
+        """Count what came of listings that the shadow was to be asked about; any thread may."""
+        for outcome, listings in outcomes.items():
+            self._shadow_answers.labels(market, version, outcome).inc(listings)
+        self._shadow_agreements.labels(market, version).inc(agreements)
 
     def look_failed(self) -> None:
         """Count a look at the registry that failed."""

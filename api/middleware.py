@@ -13,6 +13,8 @@ from api.journal import Answered, Journal
 from api.metrics import Metrics
 
 REQUEST_ID = "X-Request-Id"
+_ID = "request_id"
+"""Where a request's id is in its scope."""
 _PLAIN_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 # https://www.w3.org/TR/trace-context/#traceparent-header: nothing may follow in version 00, and ff is none.
 _TRACE = re.compile(
@@ -20,7 +22,6 @@ _TRACE = re.compile(
 )
 _METHODS = frozenset({"GET", "POST", "HEAD", "OPTIONS", "PUT", "PATCH", "DELETE"})
 _OTHER = "other"
-_SCOPE_KEY = "api.request_id"
 _ID_BYTES = 16
 _NOSNIFF = (b"x-content-type-options", b"nosniff")
 _VARIES = (b"vary", b"Accept-Encoding")
@@ -56,7 +57,7 @@ def observed(
             if not ids:
                 ids.extend(_new_ids())
             request_id = ids.pop()
-        cast("dict[str, Any]", scope)[_SCOPE_KEY] = request_id
+        cast("dict[str, Any]", scope)[_ID] = request_id
         status, version = 500, None
         path, method = scope["path"], scope["method"]
 
@@ -110,8 +111,8 @@ def observed(
 
 
 def request_id_of(scope: Scope) -> bytes:
-    """The id of the request, which its answer carries too."""
-    return cast("dict[str, bytes]", scope)[_SCOPE_KEY]
+    """The id of a request, as its answer's header names it."""
+    return cast("dict[str, Any]", scope)[_ID]
 
 
 def parts_of(path: str) -> list[str]:

@@ -4,19 +4,21 @@ import time
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
 
 from api.champion import Champion
+from api.sampling import Sample
 from api.settings import Settings
 from model_registry.listing import CATEGORIES, Listing
-from prediction_log.record import Feedback, LoggedListing, Prediction
+from prediction_log.record import Feedback, LoggedListing, Prediction, ShadowAnswer
 from prediction_log.writer import LogWriter, State
 
 PREDICTIONS, FEEDBACK = "predictions", "feedback"
 """How the log's files begin."""
+Name = tuple[bytes, int | None]
+"""What an answer is called: its request's id, and its place where it is one of a batch."""
 _DECIMALS = 6
 """Of the probabilities that are kept: a model has no more to say."""
 
@@ -27,8 +29,7 @@ class Predictions:
     def __init__(self, settings: Settings) -> None:
         """Write where the settings say, once started."""
         self._folder = Path(settings.prediction_log).absolute() if settings.prediction_log else None
-        # Of the 2^32 values that an id is hashed to, so many are logged.
-        self._sampled = round(settings.prediction_sample * 2**32)
+        self._sample, self._all = Sample(settings.prediction_sample), settings.prediction_sample == 1
         self._predictions: LogWriter | None = None
         self._feedback: LogWriter | None = None
 
@@ -51,33 +52,26 @@ class Predictions:
             if writer is not None:
                 writer.close()
 
-    def singles(
-        self, champion: Champion, ids: Sequence[bytes], listings: Sequence[Listing], of_each: NDArray[np.float32]
-    ) -> None:
-        """Log single listings that a model answered together: their requests' ids and probabilities (n, 4)."""
-        writer = self._predictions
-        if writer is None:
-            return
-        chosen = self._chosen(ids)
-        if chosen:
-            writer.offer(partial(_singles, time.time(), champion, ids, listings, of_each, chosen), len(chosen))
-
-    def batch(
+    def log(
         self,
         champion: Champion,
-        request_id: bytes,
-        places: Sequence[int],
+        names: Sequence[Name],
         listings: Sequence[Listing],
         of_each: NDArray[np.float32],
+        shadows: Sequence[ShadowAnswer] | None = None,
     ) -> None:
-        """Log listings of a batch, which have these places in it, with their probabilities (n, 4)."""
+        """Log what a model answered: the answers' names, the listings and their probabilities (n, 4).
+
+        With what the shadow answered to each, where it was to be asked about them.
+        """
         writer = self._predictions
         if writer is None:
             return
-        chosen = self._chosen([b"%b/%d" % (request_id, place) for place in places])
+        chosen = range(len(names)) if self._all else [place for place, name in enumerate(names) if self._takes(name)]
         if chosen:
-            make = partial(_of_batch, time.time(), champion, request_id, places, listings, of_each, chosen)
-            writer.offer(make, len(chosen))
+            writer.offer(
+                partial(_records, time.time(), champion, names, listings, of_each, shadows, chosen), len(chosen)
+            )
 
     def feedback(self, told: Sequence[Feedback]) -> bool:
         """Log feedback; False where it cannot be kept now."""
@@ -99,46 +93,33 @@ class Predictions:
         """What is wrong with the log, in words."""
         return next((state.problem for state in self.states().values() if state.problem), None)
 
-    def _chosen(self, names: Sequence[bytes]) -> Sequence[int]:
-        # By what an answer is called, so that all that is ever told of it is logged or none.
-        if self._sampled >= 2**32:
-            return range(len(names))
-        return [place for place, name in enumerate(names) if crc32(name) < self._sampled]
+    def _takes(self, name: Name) -> bool:
+        return self._sample.takes(name[0], name[1] or 0)
 
 
-def _singles(
+def _records(
     at: float,
     champion: Champion,
-    ids: Sequence[bytes],
+    names: Sequence[Name],
     listings: Sequence[Listing],
     of_each: NDArray[np.float32],
+    shadows: Sequence[ShadowAnswer] | None,
     chosen: Sequence[int],
 ) -> Iterator[Prediction]:
     for place in chosen:
-        yield _prediction(at, champion, ids[place], listings[place], of_each[place])
-
-
-def _of_batch(
-    at: float,
-    champion: Champion,
-    request_id: bytes,
-    places: Sequence[int],
-    listings: Sequence[Listing],
-    of_each: NDArray[np.float32],
-    chosen: Sequence[int],
-) -> Iterator[Prediction]:
-    for place in chosen:
-        yield _prediction(at, champion, request_id, listings[place], of_each[place], places[place])
+        shadow = None if shadows is None else shadows[place]
+        yield _prediction(at, champion, names[place], listings[place], of_each[place], shadow)
 
 
 def _prediction(
     at: float,
     champion: Champion,
-    request_id: bytes,
+    name: Name,
     listing: Listing,
     probabilities: NDArray[np.float32],
-    index: int | None = None,
+    shadow: ShadowAnswer | None,
 ) -> Prediction:
+    request_id, index = name
     low, mid, high, lux = (round(one, _DECIMALS) for one in probabilities.tolist())
     return Prediction(
         at,
@@ -162,4 +143,5 @@ def _prediction(
         CATEGORIES[int(probabilities.argmax())].value,
         (low, mid, high, lux),
         index,
+        shadow,
     )

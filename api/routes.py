@@ -15,6 +15,7 @@ from litestar.params import FromPath, FromQuery
 from litestar.status_codes import HTTP_202_ACCEPTED, HTTP_404_NOT_FOUND, HTTP_503_SERVICE_UNAVAILABLE
 from litestar.types import HTTPScope, Receive, Send
 
+from api.afterwards import Afterwards
 from api.asgi import answer_other_method, flag, send_json
 from api.batches import INLINE_BYTES, answer_batch, executor
 from api.bodies import json_body
@@ -29,9 +30,11 @@ from api.middleware import parts_of, request_id_of
 from api.pages import ApiRequest
 from api.polling import Followed
 from api.predictions import Predictions
+from api.sampling import Sample
 from api.schemas import Health, MarketHealth, Model, ServedMarket
 from api.serving import Serving
 from api.settings import Settings
+from api.shadow import Shadowing
 from api.validation_errors import cut
 
 DEFAULT_ROUTES = frozenset({"/classify", "/classify/batch", "/model", "/model/card", "/model/inputs"})
@@ -50,12 +53,14 @@ class Service:
         self.serving, self.metrics, self.settings = serving, serving.metrics, settings
         self.predictions = Predictions(settings)
         self.metrics.log.states = self.predictions.states
-        self.microbatch = Microbatch(self.metrics, self.predictions.singles)
         self.answering = ConcurrencyLimit(settings.concurrency_limit, self.metrics)
         # The gateway sends a replica at most two fifths of its limit in large requests.
         self.answering_large = ConcurrencyLimit((settings.concurrency_limit + 1) // 2, self.metrics)
         self.executor: ThreadPoolExecutor | None = None
         self.explainer = Explainer(settings.explanation_limit, self.metrics)
+        self.shadowing = Shadowing(serving.shadows.models, self.metrics)
+        self.afterwards = Afterwards(self.predictions, self.shadowing, Sample(settings.shadow_sample))
+        self.microbatch = Microbatch(self.metrics, self.afterwards.singles)
         self.metrics.being_answered.set_function(lambda: self.answering.taken)
         self.metrics.concurrency_limit.set(settings.concurrency_limit)
 
@@ -73,9 +78,10 @@ class Service:
             async with self.serving.following():
                 yield
         finally:
-            self.predictions.end()
             self.executor.shutdown(wait=False, cancel_futures=True)
             self.explainer.end()
+            await self.shadowing.end()
+            self.predictions.end()  # with what the shadow answered last
 
     def champion(self, market: str | None = None) -> Champion:
         """The model that answers for a market, by default the default one.
@@ -163,8 +169,8 @@ async def _batch(
     body = await json_body(
         request.scope, request.receive, limit=settings.batch_body_limit, seconds=settings.body_seconds
     )
-    logged = bound(service.predictions.batch, champion, request_id_of(request.scope))
-    work = bound(answer_batch, champion, body, probabilities=probabilities, partial=partial, log=logged)
+    after = service.afterwards.batch(champion, request_id_of(request.scope))
+    work = bound(answer_batch, champion, body, probabilities=probabilities, partial=partial, log=after.answered)
     with service.answering:
         if len(body) <= INLINE_BYTES:
             batch = work()
@@ -173,6 +179,7 @@ async def _batch(
                 batch = await asyncio.get_running_loop().run_in_executor(service.executor, work)
     for category, listings in batch.categories.items():
         service.metrics.predicted(champion.market.name, category, champion.version, listings)
+    after.end()
     return Response(batch.content, headers=champion.headers, media_type=MediaType.JSON)
 
 
@@ -257,7 +264,8 @@ async def livez() -> Health:
 async def readyz(service: NamedDependency[Service]) -> Response[Health]:
     """Ready from the default market's first verified champion until SIGTERM.
 
-    The detail tells of a newer champion that was refused, and `markets` how the others are.
+    The detail tells of a newer champion that was refused or a shadow that cannot be asked, and `markets` how the others
+    are.
     """
     serving = service.serving
     others = {one.name: _health(serving, one) for one in serving.markets() if one is not serving.default} or None
@@ -272,7 +280,7 @@ async def readyz(service: NamedDependency[Service]) -> Response[Health]:
             "ready",
             model_version=model.version,
             synthetic=model.synthetic,
-            detail=serving.problem,
+            detail=serving.trouble_of(serving.default),
             markets=others,
             prediction_log=service.predictions.problem(),
         )
@@ -280,10 +288,9 @@ async def readyz(service: NamedDependency[Service]) -> Response[Health]:
 
 
 def _health(serving: Serving, one: Followed) -> MarketHealth:
-    problem = serving.problem_of(one)
     if one.champion is None or serving.ending:
-        return MarketHealth("not ready", detail=problem)
-    return MarketHealth("ready", model_version=one.champion.version, detail=problem)
+        return MarketHealth("not ready", detail=serving.problem_of(one))
+    return MarketHealth("ready", model_version=one.champion.version, detail=serving.trouble_of(one))
 
 
 async def metrics(service: NamedDependency[Service]) -> Response[bytes]:

@@ -45,6 +45,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """How many requests may be answered at once, their bodies read, half of them large batches; one more is a 503."""
     explanation_limit: Positive = 8
     """How many explanations may be under way or wait for their turn; one more is a 503."""
+    shadow_sample: Annotated[float, Meta(ge=0, le=1)] = 0.1
+    """The share of the listings, from 0 to 1, that a market's shadow is asked about too, where it has one."""
     connection_limit: Positive = 1_000
     """How many connections may be open; for one more, the one that has kept the service waiting longest is closed."""
     buffer_limit: Positive = 64_000_000

@@ -15,6 +15,7 @@ from model_registry.live import LiveDamaged
 from model_registry.manifest import ManifestRefused
 from model_registry.old_layout import TwoRegistries
 from model_registry.registries import UnknownMarket
+from model_registry.shadow import ShadowDamaged, ShadowRefused
 from model_registry.store import NothingToRollBackTo, Registry, UnknownVersion
 from prediction_log.erasing import LogBusy
 
@@ -27,6 +28,8 @@ _REFUSALS = (
     ManifestRefused,
     ModelRefused,
     NothingToRollBackTo,
+    ShadowDamaged,
+    ShadowRefused,
     TwoRegistries,
     UnknownMarket,
     UnknownVersion,
