@@ -2,18 +2,19 @@
 
 import http.client
 import os
+import pty
 import re
 import signal
 import socket
 import subprocess
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import IO
 
 STOP_SECONDS = 30
 _LAST_LINES = 12
-_COLOUR = re.compile(r"\x1b\[[\d;]*m")
+_CONTROL = re.compile(r"\x1b\[[\d;]*[mK]")
 
 
 @contextmanager
@@ -30,6 +31,33 @@ def running(*command: str, log: Path | None = None, **environment: str) -> Gener
             yield process
         finally:
             _stop(process)
+
+
+@contextmanager
+def on_a_terminal(*command: str) -> Generator[tuple[subprocess.Popen[bytes], Iterator[str]]]:
+    """A process, and what it says on standard error while it runs, line by line, without colours and empty lines.
+
+    It believes that a person reads it, so that it also says what is under way; in a terminal of any width, so that it
+    cuts nothing off.
+    """
+    ours, theirs = pty.openpty()
+    with open(ours, errors="replace") as said:  # noqa: PTH123 (it has no path)
+        try:
+            process = subprocess.Popen(
+                command, stdout=subprocess.DEVNULL, stderr=theirs, env={**os.environ, "COLUMNS": "1000"}
+            )
+        finally:
+            os.close(theirs)
+        with process:
+            yield process, _lines(said)
+
+
+def _lines(said: IO[str]) -> Iterator[str]:
+    # The end of a terminal is an error: nobody holds the other side any more.
+    with suppress(OSError):
+        for line in said:
+            if text := _CONTROL.sub("", line).rstrip():
+                yield text
 
 
 def _opened(log: Path | None) -> AbstractContextManager[IO[bytes] | None]:
@@ -55,7 +83,7 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
 
 def end_of(log: Path) -> str:
     """The last lines of a log file, indented and without colours."""
-    text = _COLOUR.sub("", log.read_text(errors="replace"))
+    text = _CONTROL.sub("", log.read_text(errors="replace"))
     return "\n".join(f"   {line}" for line in text.splitlines()[-_LAST_LINES:])
 
 

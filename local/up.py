@@ -18,6 +18,7 @@ from msgspec import Meta
 
 from local.news import News
 from local.processes import end_of, free_port, is_taken, request, running
+from local.steps import Steps
 from model_registry.history import HistoryDamaged
 from model_registry.market import DEFAULT_MARKET
 from model_registry.registries import Registries, UnknownMarket
@@ -86,7 +87,9 @@ def main() -> None:
     ):
         ui_part = Part("The UI with its daemon", dagster, ui_log, settings.ui_port, "/server_info")
         api_part = Part("The API", api, api_log, settings.port, "/livez")
-        if wait_for([ui_part, api_part], asked_to_stop):
+        with Steps().waiting("they start"):
+            up = wait_for([ui_part, api_part], asked_to_stop)
+        if up:
             require_definitions(settings.ui_port)
             print(banner(settings), flush=True)
             tell_news(settings, [ui_part, api_part], asked_to_stop)
@@ -143,6 +146,7 @@ def banner(settings: Settings) -> str:
     else:
         serving = f"serves {champion.version}" if champion else "answers 503 until a first model is promoted"
     return f"""
+   Page   {api}: describe a listing, and see its category and why
    UI     http://127.0.0.1:{settings.ui_port}
    API    {api}, documented at {api}/docs; it {serving}
    Logs   {LOGS / "dagster.log"} and {LOGS / "api.log"}

@@ -1,13 +1,15 @@
-"""Lines on standard error, and what is under way.
+"""Lines for whoever watches, and what is under way.
 
 The last line of a terminal says what is under way, and for how long. Elsewhere that is a line of its own whenever
 nothing was told for a while.
 """
 
+import shutil
 import sys
 import threading
 import time
 from collections.abc import Callable
+from typing import Literal, TextIO
 
 QUIET_SECONDS = 4.0
 """Where there is no terminal, nothing is silent for longer."""
@@ -16,11 +18,16 @@ _CLEAR = "\r\x1b[2K"
 
 
 class Terminal:
-    """Standard error as people read it; may be used by several threads."""
+    """Standard error, or standard output, as people read it; may be used by several threads."""
 
-    def __init__(self, quiet: float = QUIET_SECONDS, redraw: float = REDRAW_SECONDS) -> None:
+    def __init__(
+        self,
+        quiet: float = QUIET_SECONDS,
+        redraw: float = REDRAW_SECONDS,
+        stream: Literal["stderr", "stdout"] = "stderr",
+    ) -> None:
         """Tell nothing yet."""
-        self._quiet, self._redraw = quiet, redraw
+        self._quiet, self._redraw, self._name = quiet, redraw, stream
         self._lock = threading.RLock()
         self._told = time.monotonic()
         self._over: threading.Event | None = None
@@ -28,15 +35,18 @@ class Terminal:
     def line(self, text: str) -> None:
         """Write a line."""
         with self._lock:
-            sys.stderr.write(f"{_CLEAR if sys.stderr.isatty() else ''}{text}\n")
-            sys.stderr.flush()
+            self._write(f"{_CLEAR if self.is_watched() else ''}{text}\n")
             self._told = time.monotonic()
 
-    def under_way(self, what: str, stamp: Callable[[], str]) -> None:
-        """Tell from now on that this is under way; `stamp` is what a line begins with."""
+    def is_watched(self) -> bool:
+        """Whether a person looks at it: it is a terminal."""
+        return self._stream.isatty()
+
+    def under_way(self, what: str, stamp: Callable[[], str], more: Callable[[], str] = str) -> None:
+        """Tell from now on that this is under way; a line begins with `stamp`, and ends with `more` after the time."""
         self.nothing_under_way()
         over = self._over = threading.Event()
-        threading.Thread(target=self._tell, args=(what, stamp, over), name="under-way", daemon=True).start()
+        threading.Thread(target=self._tell, args=(what, stamp, more, over), name="under-way", daemon=True).start()
 
     def nothing_under_way(self) -> None:
         """Tell no more of what was under way."""
@@ -45,20 +55,28 @@ class Terminal:
                 return
             self._over.set()
             self._over = None
-            if sys.stderr.isatty():
-                sys.stderr.write(_CLEAR)
-                sys.stderr.flush()
+            if self.is_watched():
+                self._write(_CLEAR)
 
-    def _tell(self, what: str, stamp: Callable[[], str], over: threading.Event) -> None:
+    def _tell(self, what: str, stamp: Callable[[], str], more: Callable[[], str], over: threading.Event) -> None:
         start = time.monotonic()
         while not over.wait(self._redraw):
             with self._lock:
                 if over.is_set():
                     return
                 now = time.monotonic()
-                text = f"{stamp()}{what} … {now - start:.0f} s"
-                if sys.stderr.isatty():
-                    sys.stderr.write(_CLEAR + text)
-                    sys.stderr.flush()
+                text = f"{stamp()}{what} … {now - start:.0f} s{more()}"
+                if self.is_watched():
+                    # What is wider than the terminal would go on in a second line, which is not cleared.
+                    self._write(_CLEAR + text[: shutil.get_terminal_size().columns - 1])
                 elif now - self._told >= self._quiet - self._redraw:
                     self.line(text)
+
+    @property
+    def _stream(self) -> TextIO:
+        # Looked up each time: another may have taken its place.
+        return sys.stdout if self._name == "stdout" else sys.stderr
+
+    def _write(self, text: str) -> None:
+        self._stream.write(text)
+        self._stream.flush()

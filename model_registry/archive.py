@@ -37,6 +37,10 @@ def export_version(registry: Registry, version: str, file: Path) -> None:
         disk.write(unfinished, content.getvalue())
         # A link, not a rename: it fails where the file exists.
         os.link(unfinished, file)
+    except OSError as error:
+        if error.filename2 is None:
+            error.filename = str(file)  # by the name that was asked for, not by the one it has until it is whole
+        raise
     finally:
         unfinished.unlink(missing_ok=True)
 
@@ -50,6 +54,10 @@ def import_version(registry: Registry, file: Path) -> str:
     try:
         with tarfile.open(file) as archive:
             files = {entry.name: _content(archive, entry) for entry in archive}
+    except tarfile.ReadError as error:
+        raise BadArchive(f"{file} is no archive of a version, or not whole: `models export` makes one") from error
+    except PermissionError:
+        raise
     except (tarfile.TarError, EOFError, OSError) as error:
         raise BadArchive(f"{file} cannot be read as an archive of a version: {error}") from error
     versions = {name.split("/")[0] for name in files}

@@ -240,10 +240,12 @@ class Registry:
         """
         with self._writing():
             standing = champions(self.history())
+            if not standing:
+                raise NothingToRollBackTo("There is no champion yet: see `models list` for what could be promoted.")
             if to is None and len(standing) < 2:
                 raise NothingToRollBackTo("There is no champion before the present one: see `models history`.")
             target = to if to is not None else standing[-2]
-            if standing and target == standing[-1]:
+            if target == standing[-1]:
                 raise NothingToRollBackTo(f"{target} is the champion already: nothing to change.")
             self.open(target)
             return self._point(self._event("rollback", target, decision, run_id, actor))
@@ -291,10 +293,13 @@ class Registry:
             self._sweep()
         return removed
 
-    def problems(self, versions: list[str] | None = None) -> dict[str, str]:
-        """What is wrong with some versions, in words; with None, with all, both pointers and the history.
+    def problems(
+        self, versions: list[str] | None = None, *, checked: Callable[[], None] = lambda: None
+    ) -> dict[str, str]:
+        """What is wrong with some versions, in words; with None, of all, of both pointers and of the history.
 
-        By version, or by "champion.json", "history.jsonl" and "shadow.json"; empty if all is well.
+        By version, or by "champion.json", "history.jsonl" and "shadow.json"; empty if all is well. `checked` is called
+        after each version.
         """
         found: dict[str, str] = {}
         for version in self.versions() if versions is None else versions:
@@ -302,6 +307,7 @@ class Registry:
                 self.open(version)
             except ModelRefused as error:
                 found[version] = str(error)
+            checked()
         if versions is not None:
             return found
         return {**found, **self._problems_of_the_history(), **self._problems_of_the_shadow()}
@@ -313,12 +319,22 @@ class Registry:
             return {str(error).split(maxsplit=1)[0]: str(error)}
         found: dict[str, str] = {}
         standing = champions(events)
-        if (champion.version if champion else None) != (standing[-1] if standing else None):
-            found["champion.json"] = "champion.json names another version than the history leads to"
+        named, led_to = champion.version if champion else None, standing[-1] if standing else None
+        if named != led_to:
+            found["champion.json"] = (
+                f"champion.json names {named or 'no version'}, and the history leads to {led_to or 'none'}: restore "
+                "both from the same back-up, or promote or roll back to another version and then to the right one"
+            )
         elif champion is not None and champion.version not in self.versions():
-            found["champion.json"] = f"champion.json names {champion.version}, which is not among the versions"
+            found["champion.json"] = (
+                f"champion.json names {champion.version}, which is not among the versions: restore it from a back-up "
+                "or an exported archive, or promote another"
+            )
         if [event.sequence for event in events] != list(range(1, len(events) + 1)):
-            found["history.jsonl"] = "history.jsonl lacks a line or has one twice: its sequence has a gap"
+            found["history.jsonl"] = (
+                "history.jsonl lacks a line or has one twice, for its numbers do not count up one by one: restore it "
+                "from a back-up"
+            )
         return found
 
     def _problems_of_the_shadow(self) -> dict[str, str]:

@@ -58,3 +58,15 @@ def test_nothing_is_told_of_a_step_that_was_followed_by_another(capsys: pytest.C
     time.sleep(0.3)
     terminal.nothing_under_way()
     assert "first" not in capsys.readouterr().err
+
+
+def test_what_is_wider_than_the_terminal_is_cut_off_while_it_is_under_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = Screen()
+    monkeypatch.setattr(sys, "stdout", screen)
+    monkeypatch.setenv("COLUMNS", "20")
+    terminal = Terminal(redraw=0.01, stream="stdout")
+    terminal.under_way("models", lambda: "   ", lambda: ", random_forest is fitted")
+    until(lambda: screen.getvalue().endswith("\x1b[2K   models … 0 s, ra"), seconds=5)
+    terminal.nothing_under_way()
+    terminal.line("   models    1.0 s")
+    assert screen.getvalue().endswith("\x1b[2K   models    1.0 s\n")

@@ -242,5 +242,6 @@ def _comparison(
         [
             dg.TableRecord({"figure": figure, **{side: str(values.get(side, "")) for side in columns}})
             for figure, values in lines.items()
+            if values
         ]
     )

@@ -7,7 +7,8 @@ import click
 from model_registry.cli.markets import markets
 from model_registry.cli.monitoring import forget, live
 from model_registry.cli.options import Chosen
-from model_registry.cli.reading import card, diff, history, list_versions, show_version, verify
+from model_registry.cli.reading import card, diff, history, list_versions, show_version
+from model_registry.cli.verification import verify
 from model_registry.cli.writing import export_command, import_command, promote, prune, rollback, shadow
 from model_registry.market import DEFAULT_MARKET
 from model_registry.registries import Registries

@@ -1,13 +1,17 @@
 """The command `models markets`: which cities have models, and which of them are in production."""
 
+import sys
+from collections.abc import Callable
 from typing import Any
 
 import click
+from rich.table import Table
 
+from model_registry.cli.guidance import suggest
 from model_registry.cli.options import Chosen, as_json, pass_chosen
 from model_registry.cli.reading import print_json
 from model_registry.cli.refusals import in_words
-from model_registry.cli.terminal import new_table, print_table, print_wrapped
+from model_registry.cli.terminal import needed_width, new_table, print_table, print_wrapped, terminal_width
 from model_registry.history import HistoryDamaged
 from model_registry.registries import MarketRegistry
 from model_registry.shadow import ShadowDamaged
@@ -28,24 +32,37 @@ def markets(chosen: Chosen, *, as_json: bool) -> None:
     if not found:
         print_wrapped(f"No model has been published in {registries.folder} yet: run the pipeline.")
         return
-    table = new_table()
-    for title in ("", "market", "champion", "since"):
-        table.add_column(title, no_wrap=True)
-    table.add_column("versions", justify="right")
-    shadows = any(one["shadow"] for one in found)
-    if shadows:
-        table.add_column("shadow", no_wrap=True)
-    for one in found:
-        since = f"{one['promoted_at']:%Y-%m-%d}" if one["promoted_at"] else ""
-        champion = one["champion"] or ("damaged" if "damaged" in one else "none yet")
-        cells = [one["market"], champion, since, str(one["versions"]), *([one["shadow"] or ""] if shadows else [])]
-        table.add_row("→" if one["market"] == own else "", *cells)
-    print_table(table)
+    shadows, width = any(one["shadow"] for one in found), terminal_width()
+    titles = [title for title in _COLUMNS if shadows or title != "shadow"]
+    while needed_width(table := _table(found, own, titles)) > (width or sys.maxsize) and titles[-1] != "champion":
+        titles.pop()
+    print_table(table, fold=False)
     if any(one["market"] == own for one in found):
         print_wrapped("→ is the one that commands are about unless --market or MARKET names another.")
     for one in found:
         if "damaged" in one:
             print_wrapped(f"{one['market']}: {one['damaged']}")
+    if others := [one["market"] for one in found if one["market"] != own]:
+        suggest(f"Next: `models --market {others[0]} list` lists the versions of that one.")
+
+
+_COLUMNS: dict[str, Callable[[dict[str, Any]], str]] = {
+    "market": lambda one: one["market"],
+    "champion": lambda one: "damaged" if "damaged" in one else one["champion"] or "none yet",
+    "since": lambda one: f"{one['promoted_at']:%Y-%m-%d}" if one["promoted_at"] else "",
+    "versions": lambda one: str(one["versions"]),
+    "shadow": lambda one: one["shadow"] or "",
+}
+"""The last go first where the terminal is narrow; an id is never broken."""
+
+
+def _table(found: list[dict[str, Any]], own: str, titles: list[str]) -> Table:
+    table = new_table()
+    for title in ("", *titles):
+        table.add_column(title, no_wrap=True, justify="right" if title == "versions" else "left")
+    for one in found:
+        table.add_row("→" if one["market"] == own else "", *(_COLUMNS[title](one) for title in titles))
+    return table
 
 
 def _seen(registry: MarketRegistry) -> dict[str, Any]:

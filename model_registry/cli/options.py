@@ -12,8 +12,15 @@ from model_registry.market import DEFAULT_MARKET
 from model_registry.registries import MarketRegistry, Registries
 from model_registry.store import Registry, UnknownVersion
 
+
+def _said(_context: click.Context, _parameter: click.Parameter, reason: str) -> str:
+    if not reason.strip():
+        raise click.BadParameter("it is empty: say why, for whoever reads the history.")
+    return reason
+
+
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
-because = click.option("--reason", required=True, help="Why; it goes into the history.")
+because = click.option("--reason", required=True, callback=_said, help="Why; it goes into the history.")
 with_details = click.option(
     "--all", "everything", is_flag=True, help="Also hashes, runs, code, libraries, golden rows."
 )

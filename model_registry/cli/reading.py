@@ -1,19 +1,19 @@
-"""The commands that only look: list, show, diff, history, verify."""
+"""The commands that only look: list, show, diff, card, history."""
 
-import sys
 from typing import Any
 
 import click
 import msgspec
-from rich.table import Table
 
 from model_registry.classifier import REPORT_FILE
-from model_registry.cli.comparison import Row, compare, comparison_table
+from model_registry.cli.comparison import Row, better_side, compare, comparison_table
+from model_registry.cli.guidance import WHY, command, short, suggest
 from model_registry.cli.manifest_view import flat, view
 from model_registry.cli.options import as_json, full_id, manifest_of, pass_registry, with_details
-from model_registry.cli.refusals import EXIT_REFUSED, in_words
-from model_registry.cli.terminal import label_width, print_table, print_wrapped, terminal_width
+from model_registry.cli.refusals import in_words
+from model_registry.cli.terminal import label_width, print_table, print_wrapped, terminal_width, two_columns
 from model_registry.cli.version_table import version_table
+from model_registry.history import champions
 from model_registry.manifest import Manifest, ManifestRefused
 from model_registry.store import Registry, UnknownVersion
 
@@ -45,12 +45,21 @@ def list_versions(registry: Registry, *, as_json: bool) -> None:
         return
     signs = {production: _CHAMPION, shadow: _SHADOW}
     print_table(version_table(manifests, list(damaged), signs, terminal_width()), fold=False)
+    which = _CHAMPION if production else "None of them"
     beside = f", {_SHADOW} its shadow" if shadow else ""
-    print_wrapped(
-        f"{_CHAMPION} is the champion{beside}. {registry.folder} holds {held} version{'' if held == 1 else 's'}."
-    )
+    print_wrapped(f"{which} is the champion{beside}. {registry.folder} holds {counted(held)}.")
     for version, problem in damaged.items():
         print_wrapped(f"{version}: {problem}")
+    ids, newest = registry.versions(), manifests[0].version if manifests else None
+    if newest is None:
+        suggest(f"Next: {command('verify', '--all')} tells what is damaged.")
+    elif production is None:
+        suggest(f"Next: {command('promote', short(newest, ids), *WHY)} makes the newest the first champion.")
+    elif newest != production:
+        compared = command("diff", short(production, ids), short(newest, ids))
+        suggest(f"Next: {compared} compares the champion with the newest.")
+    else:
+        suggest(f"Next: {command('show', short(newest, ids))} tells what is known of the champion.")
 
 
 @click.command("show")
@@ -71,13 +80,15 @@ def show_version(registry: Registry, version: str, *, everything: bool, as_json:
     width = label_width(name for lines in seen.groups.values() for name in lines)
     for title, lines in seen.groups.items():
         click.echo(f"\n{title}")
-        print_table(_two_columns(lines, width))
-    if not everything:
+        print_table(two_columns(lines, width))
+    if everything:
+        click.echo("\ndetails")
+        for name, text in seen.details.items():
+            print_wrapped(f"{name}: {text}", indent=2, hanging=6)
+    else:
         click.echo("\nHashes, runs, code, libraries and golden rows: --all.")
-        return
-    click.echo("\ndetails")
-    for name, text in seen.details.items():
-        print_wrapped(f"{name}: {text}", indent=2, hanging=6)
+    part = short(manifest.version, registry.versions())
+    suggest(f"Next: {command('card', part)} opens its card, with pictures and what it is weak at.")
 
 
 @click.command()
@@ -114,6 +125,15 @@ def diff(registry: Registry, a: str, b: str, *, everything: bool, as_json: bool)
         _print_details(compared.details)
     elif compared.details:
         print_wrapped(f"{len(compared.details)} differences in hashes, runs, code and libraries: --all.")
+    losses = [manifest.metrics.get("test", {}).get("log_loss") for manifest in (left, right)]
+    better = {"A": left, "B": right, None: None}[better_side("log_loss", *losses)]
+    other = {left.version, right.version} - {better.version if better else None}
+    if compared.same_test_listings and better and pointers[0] and other == {pointers[0]}:
+        part = short(better.version, registry.versions())
+        suggest(
+            f"Next: {command('promote', part, *WHY)} puts the one with the lower log loss in the champion's place, "
+            "whatever the gate says."
+        )
 
 
 @click.command()
@@ -155,38 +175,19 @@ def history(registry: Registry, *, as_json: bool) -> None:
             print_wrapped(text, indent=6)
     if not events:
         print_wrapped(f"Nothing has been decided in {registry.folder} yet.")
+        return
+    ids, standing = registry.versions(), champions(events)
+    refused = events[-1].version if events[-1].action == "refusal" else None
+    if refused in ids and standing and refused != standing[-1]:
+        compared = command("diff", short(standing[-1], ids), short(refused, ids))
+        suggest(f"Next: {compared} compares the one kept out with the champion.")
+    elif len(standing) > 1:
+        suggest(f"Next: {command('rollback', *WHY)} goes back to {standing[-2]}.")
 
 
-@click.command()
-@click.argument("version", required=False)
-@click.option("--all", "everything", is_flag=True, help="Every version, the pointers and the history.")
-@as_json
-@pass_registry
-def verify(registry: Registry, version: str | None, *, everything: bool, as_json: bool) -> None:
-    """Check a model (the champion unless told): hashes, golden rows."""
-    if everything and version:
-        raise click.UsageError("Give a version or --all, not both.")
-    with in_words(registry):
-        if everything:
-            problems = registry.problems()
-            checked = [*registry.versions(), "champion.json", "history.jsonl"]
-            if (registry.folder / "shadow.json").exists():
-                checked.append("shadow.json")
-        else:
-            champion = registry.champion()
-            if version is None and champion is None:
-                raise UnknownVersion("There is no champion yet: name a version, or give --all.")
-            checked = [full_id(registry, version or (champion.version if champion else ""))]
-            problems = registry.problems(checked)
-    if as_json:
-        print_json({name: problems.get(name) for name in checked})
-    else:
-        for name in checked:
-            click.echo(f"{'damaged' if name in problems else 'whole':<8} {name}")
-        for problem in problems.values():
-            click.echo(f"\n{problem}", err=True)
-    if problems:
-        sys.exit(EXIT_REFUSED)
+def counted(versions: int) -> str:
+    """How many versions, in words."""
+    return f"{versions} version{'' if versions == 1 else 's'}"
 
 
 def print_json(value: object) -> None:
@@ -220,15 +221,6 @@ def _titled(manifest: Manifest, pointers: tuple[str | None, str | None]) -> str:
         *(["made up"] if manifest.snapshot.synthetic else []),
     ]
     return manifest.version + (f"  ({', '.join(remarks)})" if remarks else "")
-
-
-def _two_columns(lines: dict[str, str], label: int) -> Table:
-    table = Table.grid(padding=(0, 2, 0, 0))
-    table.add_column(overflow="fold", min_width=label)
-    table.add_column(overflow="fold")
-    for name, text in lines.items():
-        table.add_row(f"  {name}", text)
-    return table
 
 
 def _print_details(rows: list[Row]) -> None:

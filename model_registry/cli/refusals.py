@@ -4,6 +4,8 @@ import errno
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import NoReturn
 
 import click
 
@@ -14,7 +16,7 @@ from model_registry.history import HistoryDamaged
 from model_registry.live import LiveDamaged
 from model_registry.manifest import ManifestRefused
 from model_registry.old_layout import TwoRegistries
-from model_registry.registries import UnknownMarket
+from model_registry.registries import Registries, UnknownMarket
 from model_registry.shadow import ShadowDamaged, ShadowRefused
 from model_registry.store import NothingToRollBackTo, Registry, UnknownVersion
 from prediction_log.erasing import LogBusy
@@ -42,10 +44,7 @@ def in_words(registry: Registry | None = None) -> Generator[None]:
     """Turn an expected error into its sentence and its exit code; a registry that is given has to be there."""
     try:
         if registry is not None and not registry.folder.is_dir():
-            raise UnknownVersion(
-                f"there is no registry {registry.folder}: run the pipeline, which makes it, or name another folder "
-                "with --registry or MODEL_REGISTRY, or another market with --market or MARKET"
-            )
+            refuse(_not_there(registry.folder))
         yield
     except (LogBusy, RegistryBusy) as error:
         _end(str(error), EXIT_BUSY)
@@ -57,14 +56,32 @@ def in_words(registry: Registry | None = None) -> Generator[None]:
         _end(str(error), EXIT_REFUSED)
 
 
-def _end(sentence: str, code: int) -> None:
+def refuse(sentence: str) -> NoReturn:
+    """End the command with a sentence that says what was wrong and how to cure it."""
+    _end(sentence, EXIT_REFUSED)
+
+
+def _not_there(folder: Path) -> str:
+    others = Registries(folder.parent).markets()
+    if others:
+        return (
+            f"there is no registry {folder}, only {', '.join(others)} beside it: name one of these with --market or "
+            f"MARKET, or run the pipeline for {folder.name}"
+        )
+    return (
+        f"there is no registry {folder}: run the pipeline, which makes it, or name another folder with --registry or "
+        "MODEL_REGISTRY"
+    )
+
+
+def _end(sentence: str, code: int) -> NoReturn:
     click.echo(f"Error: {sentence}", err=True)
     sys.exit(code)
 
 
 def _of_the_disk(error: OSError) -> str:
     cure = (
-        "run this as a user, and in a place, that is allowed to"
+        "run this as a user who may read and write it, or name another place"
         if error.errno in _NOT_ALLOWED
         else "look at the folder and its disk, or restore it from a back-up"
     )

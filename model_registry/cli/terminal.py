@@ -1,7 +1,8 @@
 """Text and tables for a terminal of any width, and whole where the output goes elsewhere."""
 
+import re
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import click
 from rich.box import SIMPLE_HEAD
@@ -12,6 +13,7 @@ GAP = 2
 """The columns between two of a table."""
 _READABLE = 80
 _UNBOUNDED = 10_000
+_WITHIN_A_COMMAND = "\0"
 _WIDEST_LABEL = 36
 
 
@@ -31,10 +33,24 @@ def needed_width(table: Table) -> int:
     return Console(width=_UNBOUNDED).measure(table).maximum
 
 
-def print_table(table: Table, *, fold: bool = True) -> None:
+def print_table(table: Table, *, fold: bool = True, indent: int = 0) -> None:
     """Print a table, folded into the terminal's width unless told not to."""
     width = terminal_width() if fold else None
-    Console(width=width or _UNBOUNDED, highlight=False).print(table, soft_wrap=width is None)
+    console = Console(width=width - indent if width else _UNBOUNDED, highlight=False)
+    with console.capture() as printed:
+        console.print(table, soft_wrap=width is None)
+    for line in printed.get().splitlines():
+        click.echo(f"{' ' * indent}{line}".rstrip())
+
+
+def two_columns(lines: Mapping[str, str], label: int) -> Table:
+    """Indented names beside their values, which begin after `label` columns and the gap."""
+    table = Table.grid(padding=(0, GAP, 0, 0))
+    table.add_column(overflow="fold", min_width=label)
+    table.add_column(overflow="fold")
+    for name, text in lines.items():
+        table.add_row(f"  {name}", text)
+    return table
 
 
 def label_width(names: Iterable[str]) -> int:
@@ -42,15 +58,15 @@ def label_width(names: Iterable[str]) -> int:
     return min(2 + max((len(name) for name in names), default=0), _WIDEST_LABEL)
 
 
-def print_wrapped(text: str, *, indent: int = 0, hanging: int | None = None) -> None:
-    """Print a text between words, never within one (an id is one word), the lines after the first at `hanging`."""
+def print_wrapped(text: str, *, indent: int = 0, hanging: int | None = None, err: bool = False) -> None:
+    """Print a text, its lines after the first at `hanging`; none ends within a word (an id is one) or a `command`."""
     width = terminal_width()
     lines = textwrap.wrap(
-        text,
+        re.sub("`[^`]*`", lambda command: command[0].replace(" ", _WITHIN_A_COMMAND), text),
         width=min(width, _READABLE) if width else _UNBOUNDED,
         initial_indent=" " * indent,
         subsequent_indent=" " * (indent if hanging is None else hanging),
         break_long_words=False,
         break_on_hyphens=False,
     )
-    click.echo("\n".join(lines))
+    click.echo("\n".join(lines).replace(_WITHIN_A_COMMAND, " "), err=err)

@@ -1,16 +1,24 @@
 """The commands that change something: promote, rollback, shadow, prune, export, import."""
 
 import getpass
+import shlex
 from pathlib import Path
 
 import click
 
 from model_registry.archive import export_version, import_version
+from model_registry.cli.guidance import WHY, command, short, suggest, under_way
 from model_registry.cli.options import because, full_id, pass_registry
-from model_registry.cli.refusals import in_words
+from model_registry.cli.refusals import in_words, refuse
 from model_registry.cli.terminal import print_wrapped
 from model_registry.history import Decision
 from model_registry.store import Registry
+
+
+class _Whole(click.IntRange):
+    """As a person calls it where something else was typed."""
+
+    name = "whole number"
 
 
 @click.command()
@@ -28,6 +36,7 @@ def promote(registry: Registry, version: str, reason: str) -> None:
         click.echo(f"{target} is the champion already: nothing was changed.")
     else:
         click.echo(f"{champion.version} is the champion.")
+        suggest(_followed(registry, before.version if before else None))
 
 
 @click.command()
@@ -40,6 +49,7 @@ def rollback(registry: Registry, to: str | None, reason: str) -> None:
         target = None if to is None else full_id(registry, to)
         champion = registry.rollback(target, decision=Decision(promote=True, reason=reason), actor=getpass.getuser())
     click.echo(f"{champion.version} is the champion again, in place of {champion.previous}.")
+    suggest(_followed(registry, champion.previous))
 
 
 @click.command()
@@ -73,7 +83,7 @@ def shadow(registry: Registry, version: str | None, *, clear: bool, reason: str 
 
 
 @click.command()
-@click.option("--keep", type=click.IntRange(min=0), required=True, help="How many of the newest versions stay.")
+@click.option("--keep", type=_Whole(min=0), required=True, help="How many of the newest versions stay.")
 @pass_registry
 def prune(registry: Registry, keep: int) -> None:
     """Remove old versions; champion, predecessors and shadow stay."""
@@ -81,7 +91,12 @@ def prune(registry: Registry, keep: int) -> None:
         removed = registry.prune(keep)
     for version in removed:
         click.echo(f"removed {version}")
-    click.echo(f"{len(removed)} versions removed, {len(registry.versions())} stay.")
+    left = len(registry.versions())
+    click.echo(
+        f"{len(removed)} version{'' if len(removed) == 1 else 's'} removed, {left} stay{'s' if left == 1 else ''}."
+    )
+    if left > keep:
+        suggest("The champion and those it could be rolled back to stay, whatever --keep says.")
 
 
 @click.command("export")
@@ -92,8 +107,12 @@ def export_command(registry: Registry, version: str, file: Path) -> None:
     """Write VERSION into a new archive FILE."""
     with in_words(registry):
         target = full_id(registry, version)
-        export_version(registry, target, file)
+        if not file.parent.is_dir():
+            refuse(f"there is no folder {file.parent} to write {file.name} into: make it, or name another file")
+        with under_way(f"Writing {file.name}"):
+            export_version(registry, target, file)
     click.echo(f"{target} is in {file}.")
+    suggest(f"Next: `models --registry FOLDER import {shlex.quote(str(file))}` takes it into another registry.")
 
 
 @click.command("import")
@@ -101,6 +120,16 @@ def export_command(registry: Registry, version: str, file: Path) -> None:
 @pass_registry
 def import_command(registry: Registry, file: Path) -> None:
     """Take the version in an archive FILE, verified."""
-    with in_words():
+    with in_words(), under_way(f"Reading {file.name}"):
         version = import_version(registry, file)
-    click.echo(f"{version} is in {registry.folder}; `models promote {version} --reason ...` makes it the champion.")
+    click.echo(f"{version} is in {registry.folder}.")
+    part = short(version, registry.versions())
+    suggest(f"Next: {command('promote', part, *WHY)} makes it the champion, whatever the gate says.")
+
+
+def _followed(registry: Registry, previous: str | None) -> str:
+    follows = "An API that serves this registry follows within two seconds"
+    ids = registry.versions()
+    if previous not in ids:
+        return f"{follows}."
+    return f"{follows}; {command('promote', short(previous, ids), *WHY)} makes {previous} the champion again."

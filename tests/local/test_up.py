@@ -102,6 +102,7 @@ def test_it_is_quiet_until_ready_then_tells_what_happens_and_leaves_nothing_runn
 
         before = terminal.read_text().splitlines()
         assert before[0] == "Starting the UI, the daemon and the API ..."
+        assert f"   Page   http://127.0.0.1:{port}: describe a listing, and see its category and why" in before
         assert f"   UI     http://127.0.0.1:{ui_port}" in before
         assert any(line.startswith(f"   API    http://127.0.0.1:{port}, ") for line in before)
         assert told() == []

@@ -13,11 +13,16 @@ def run(registry: Registry, *arguments: str) -> Result:
 
 
 def in_terminal(registry: Registry, width: int, *arguments: str) -> str:
-    """What the command prints in a terminal of some width."""
-    environment = {"COLUMNS": str(width), "TTY_COMPATIBLE": "1", "TERM": "xterm"}
-    result = CliRunner().invoke(models, [*_of(registry), *arguments], env=environment)
+    """The result that the command prints in a terminal of some width."""
+    result = watched(registry, width, *arguments)
     assert result.exit_code == 0, result.output
-    return click.unstyle(result.output)
+    return click.unstyle(result.stdout)
+
+
+def watched(registry: Registry, width: int, *arguments: str) -> Result:
+    """The command as a person at a terminal of some width sees it; what is said beside the result is its stderr."""
+    environment = {"COLUMNS": str(width), "TTY_COMPATIBLE": "1", "TERM": "xterm"}
+    return CliRunner().invoke(models, [*_of(registry), *arguments], env=environment)
 
 
 def _of(registry: Registry) -> list[str]:

@@ -12,6 +12,7 @@ from model_registry.cli.refusals import EXIT_BUSY, EXIT_REFUSED
 from model_registry.disk import lock
 from model_registry.registries import Registries
 from model_registry.store import Registry
+from tests.making import PROMOTE
 from tests.model_registry.commands import run
 
 
@@ -41,6 +42,7 @@ def test_verify_finds_what_is_damaged(registry: Registry, versions: list[str]) -
     assert damaged.exit_code == EXIT_REFUSED
     assert f"damaged  {versions[0]}" in damaged.stdout
     assert "its SHA-256 or size differs" in damaged.stderr
+    assert "Restore a damaged version from a back-up, or remove its folder and take it from an arch" in damaged.stderr
     assert run(registry, "verify", versions[1]).exit_code == 0
     assert json.loads(run(registry, "verify", "--all", "--json").output)[versions[1]] is None
 
@@ -56,9 +58,44 @@ def test_export_and_import_carry_a_version(registry: Registry, versions: list[st
     again = run(registry, "export", versions[0], str(file))
     assert again.exit_code == EXIT_REFUSED
     assert "is there already: choose another name" in again.stderr
+    nowhere = run(registry, "export", versions[0], str(tmp_path / "none" / "version.tar"))
+    assert nowhere.exit_code == EXIT_REFUSED
+    assert f"there is no folder {tmp_path / 'none'} to write version.tar into: make it, or name" in nowhere.stderr
     other = Registries(tmp_path / "other").of("new-york")
     assert versions[0] in run(other, "import", str(file)).output
     assert other.versions() == [versions[0]]
+
+
+@pytest.mark.parametrize("content", [b"no archive", b""])
+def test_a_file_that_is_no_archive_is_refused_in_one_line(content: bytes, registry: Registry, tmp_path: Path) -> None:
+    file = tmp_path / "version.tar"
+    file.write_bytes(content)
+    refused = run(registry, "import", str(file))
+    assert (refused.exit_code, refused.stdout) == (EXIT_REFUSED, "")
+    assert refused.stderr == (f"Error: {file} is no archive of a version, or not whole: `models export` makes one\n")
+
+
+def test_where_nothing_was_published_verify_does_not_call_whole_what_is_not_there(registry: Registry) -> None:
+    registry.folder.mkdir(parents=True)
+    assert run(registry, "verify", "--all").output == "none yet champion.json\nnone yet history.jsonl\n"
+    nothing = run(registry, "rollback", "--reason", "worse")
+    assert nothing.stderr == "Error: There is no champion yet: see `models list` for what could be promoted.\n"
+
+
+def test_a_pointer_that_the_history_does_not_lead_to_is_told_and_the_cure_it_names_works(
+    registry: Registry, versions: list[str]
+) -> None:
+    pointer = registry.folder / "champion.json"
+    registry.promote(versions[0], PROMOTE, run_id=None, actor="person")
+    old = pointer.read_bytes()
+    registry.promote(versions[1], PROMOTE, run_id=None, actor="person")
+    pointer.write_bytes(old)
+    refused = run(registry, "verify", "--all")
+    assert refused.exit_code == EXIT_REFUSED
+    assert f"champion.json names {versions[0]}, and the history leads to {versions[1]}: restore" in refused.stderr
+    for version in (versions[2], versions[1]):
+        assert run(registry, "promote", version, "--reason", "the pointer was an old one").exit_code == 0
+    assert run(registry, "verify", "--all").exit_code == 0
 
 
 @pytest.mark.parametrize(
@@ -69,6 +106,8 @@ def test_export_and_import_carry_a_version(registry: Registry, versions: list[st
         (["promote", "tree"], 2, "Missing option '--reason'"),
         (["prune"], 2, "Missing option '--keep'"),
         (["prune", "--keep", "-1"], 2, "-1 is not in the range"),
+        (["prune", "--keep", "x"], 2, "'x' is not a valid whole number"),
+        (["promote", "tree", "--reason", " "], 2, "it is empty: say why, for whoever reads the history"),
         (["verify", "tree", "--all"], 2, "Give a version or --all, not both"),
         (["import", "nothing.tar"], 2, "does not exist"),
     ],

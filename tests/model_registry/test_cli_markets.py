@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import click
 import msgspec
 import pytest
 from click.testing import CliRunner, Result
@@ -94,7 +95,7 @@ def test_where_nothing_was_published_it_says_what_to_do(registries: Registries) 
         ("../etc", "'../etc' is no market's name: see `models markets`"),
         (
             "porto",
-            "porto: run the pipeline, which makes it, or name another folder with --registry or MODEL_REGISTRY, ",
+            "porto, only lisbon, new-york beside it: name one of these with --market or MARKET, or run the pipeline",
         ),
     ],
 )
@@ -109,5 +110,25 @@ def test_an_old_folder_is_listed_as_its_citys(registries: Registries) -> None:
     old = Registry(registries.folder)
     version = promoted(old, 1)
     assert [one["champion"] for one in json.loads(run(registries, "markets", "--json").stdout)] == [version]
-    assert run(registries, "prune", "--keep", "0").output.endswith("0 versions removed, 1 stay.\n")
+    assert run(registries, "prune", "--keep", "0").output.endswith("0 versions removed, 1 stays.\n")
     assert (registries.folder / "new-york" / "champion.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("width", "columns"), [(80, ["market", "champion", "since", "versions"]), (40, ["market", "champion"])]
+)
+def test_markets_gives_up_columns_and_never_breaks_an_id(
+    width: int, columns: list[str], registries: Registries, both: dict[str, str]
+) -> None:
+    told = run(registries, "markets", COLUMNS=str(width), TTY_COMPATIBLE="1", TERM="xterm")
+    lines = click.unstyle(told.stdout).splitlines()
+    assert lines[0].split() == columns
+    assert both["lisbon"] in lines[2].split()
+
+
+def test_what_is_suggested_names_the_registry_and_the_market_that_were_told(
+    registries: Registries, both: dict[str, str]
+) -> None:
+    told = run(registries, "--market", "lisbon", "list", COLUMNS="200", TTY_COMPATIBLE="1", TERM="xterm")
+    start = f"Next: `models --registry {registries.folder} --market lisbon show "
+    assert " ".join(told.stderr.split()) == f"{start}{both['lisbon'][-12:][:4]}` tells what is known of the champion."
