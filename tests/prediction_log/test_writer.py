@@ -533,8 +533,10 @@ def test_a_kill_loses_at_most_what_was_offered_within_the_flush_interval(kills: 
     chance = random.Random(16)  # noqa: S311 (no secret)
     seen, lost, all_cut = 0, 0, 0
     for kill in range(kills):
-        run, size = f"run{kill}", str(chance.choice([200_000, 2_000_000, 64_000_000]))
-        command = [sys.executable, "-m", "tests.prediction_log.numbered_writer", str(tmp_path), run, str(FLUSH), size]
+        # By turns as fast as it can, and so slowly that only the time has it flush.
+        run, pause, size = f"run{kill}", kill % 2 * 0.05, chance.choice([200_000, 2_000_000, 64_000_000])
+        how = map(str, (tmp_path, run, FLUSH, size, pause))
+        command = [sys.executable, "-m", "tests.prediction_log.numbered_writer", *how]
         with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
             assert process.stdout
             taken = [process.stdout.readline()]
@@ -557,7 +559,7 @@ def test_a_kill_loses_at_most_what_was_offered_within_the_flush_interval(kills: 
             if not file.open:
                 file.path.unlink()
     assert seen > 1_000 * kills
-    print(f"{kills} kills: {seen} records read, {lost} of the last {FLUSH} s lost, {all_cut} lines cut")  # noqa: T201
+    print(f"{kills} kills: {seen:,} records read, {lost:,} of the last second lost, {all_cut} lines cut")  # noqa: T201
 
 
 def test_feedback_is_a_record_like_any_other(tmp_path: Path) -> None:
