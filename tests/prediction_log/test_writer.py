@@ -534,7 +534,7 @@ def test_a_kill_loses_at_most_what_was_offered_within_the_flush_interval(kills: 
     seen, lost, all_cut = 0, 0, 0
     for kill in range(kills):
         # By turns as fast as it can, and so slowly that only the time has it flush.
-        run, pause, size = f"run{kill}", kill % 2 * 0.05, chance.choice([200_000, 2_000_000, 64_000_000])
+        run, pause, size = f"run{kill}", kill % 2 * 0.1, chance.choice([200_000, 2_000_000, 64_000_000])
         how = map(str, (tmp_path, run, FLUSH, size, pause))
         command = [sys.executable, "-m", "tests.prediction_log.numbered_writer", *how]
         with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
