@@ -217,10 +217,11 @@ def tidy(folder: Path, prefix: str, *, keep_bytes: int, keep_seconds: float, now
 
     A file is as old as its beginning, so that no record is kept for longer; open files count, and stay.
     """
-    for file in log_files(folder, prefix):
+    # One look is enough: what it misses is seen a minute later.
+    found = sorted(_listed(folder, prefix), key=lambda file: (file.started, file.process, file.number))
+    for file in found:
         if file.open:
             take_over(file)
-    found = log_files(folder, prefix)
     size = sum(file.size for file in found)
     for file in found:
         if not file.open and (size > keep_bytes or now - file.started > keep_seconds):

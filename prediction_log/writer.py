@@ -3,7 +3,7 @@
 Who has something to log appends a closure to a queue. One thread makes the records, encodes some hundred at a time and
 hands them to the system, which keeps them when the process is killed: what that loses is what was offered within the
 last `flush_seconds`, and under an overload what still waits. When too much waits or the disk fails, records are dropped
-and counted.
+and counted. Old files are removed by a thread of its own, however many there are: a flush does not wait for that.
 """
 
 import errno
@@ -104,14 +104,16 @@ class LogWriter:
         self._problem: str | None = None
         self._untidy: str | None = None
         self._event: tuple[float, str] | None = None
-        self._tidied = -TIDY_SECONDS
         self._forgotten = self._erasures()
         self._thread = threading.Thread(target=self._run, name=f"{prefix}-log", daemon=True)
-        self._wake, self._closing, self._given_up = threading.Event(), threading.Event(), False
+        self._keeper = threading.Thread(target=self._keep, name=f"{prefix}-log-keeper", daemon=True)
+        self._wake, self._finished, self._closing = threading.Event(), threading.Event(), threading.Event()
+        self._given_up = False
 
     def start(self) -> None:
         """Begin to write."""
         self._thread.start()
+        self._keeper.start()
 
     def offer(self, make: Make, count: int = 1) -> bool:
         """Have `count` records written, which `make` returns in the writer's thread; False where they are dropped.
@@ -144,6 +146,7 @@ class LogWriter:
             self._capacity = 0
         self._closing.set()
         self._wake.set()
+        self._finished.set()
         if not self._thread.ident:
             self._drop()
             return True
@@ -165,7 +168,6 @@ class LogWriter:
     def _run(self) -> None:
         while not self._closing.is_set():
             self._flush()
-            self._tidy()
             if self._problem:
                 self._closing.wait(self._retry_seconds)
             else:
@@ -268,8 +270,8 @@ class LogWriter:
 
     def _finish(self, file: OpenFile) -> None:
         self._file = None
-        self._tidied = -TIDY_SECONDS
         file.finish()
+        self._finished.set()
 
     def _abandon(self) -> None:
         """Give the file up as it is: where it cannot be named now, `tidy` does so later."""
@@ -285,22 +287,23 @@ class LogWriter:
             self._taken += self._queue.popleft()[1]
         self._failed = self._taken - self._written
 
-    def _tidy(self) -> None:
-        if time.monotonic() - self._tidied < (self._retry_seconds if self._untidy else TIDY_SECONDS):
-            return
-        self._tidied = time.monotonic()
-        try:
-            tidy(
-                self._folder,
-                self._prefix,
-                keep_bytes=self._keep_bytes,
-                keep_seconds=self._keep_seconds,
-                now=self._clock(),
-            )
-        except OSError as error:
-            self._untidy = self._untold(error)
-        else:
-            self._untidy = None
+    def _keep(self) -> None:
+        while not self._closing.is_set():
+            self._finished.clear()
+            try:
+                tidy(
+                    self._folder,
+                    self._prefix,
+                    keep_bytes=self._keep_bytes,
+                    keep_seconds=self._keep_seconds,
+                    now=self._clock(),
+                )
+            except OSError as error:
+                self._untidy = self._untold(error)
+                self._closing.wait(self._retry_seconds)
+            else:
+                self._untidy = None
+                self._finished.wait(TIDY_SECONDS)
 
     def _untold(self, error: OSError) -> str:
         cure = _CURES.get(error.errno or 0, "see to its volume")

@@ -1,7 +1,7 @@
-"""Writes numbered records until it is killed: `python -m ….numbered_writer FOLDER RUN SECONDS BYTES`.
+"""Writes numbered records until it is killed: `python -m ….numbered_writer FOLDER RUN FLUSH_SECONDS BYTES PAUSE`.
 
-Tells on its standard output, a line each, up to which number records were taken, and when by the clock that all
-processes share. SECONDS are those of the writer's flush, BYTES those of its files.
+BYTES are those of a file, PAUSE the seconds between two hundred records: 0 for as fast as it can. Tells on its standard
+output, a line each, up to which number records were taken, and when by the clock that all processes share.
 """
 
 import os
@@ -12,10 +12,15 @@ from pathlib import Path
 from prediction_log.writer import LogWriter
 from tests.prediction_log.log import prediction
 
+FEW = 2_000
+"""Written well within a flush, whatever the loop below takes of the interpreter: no more may wait."""
 
-def main(folder: Path, run: str, seconds: float, size: int) -> None:
-    # So few wait that they are written well within a flush, whatever this loop takes of the interpreter.
-    writer = LogWriter(folder, "predictions", capacity=2_000, rotate_bytes=size, flush_seconds=seconds)
+
+def main(folder: Path, run: str, flush_seconds: float, size: int, pause: float) -> None:
+    writer = LogWriter(folder, "predictions", capacity=FEW, rotate_bytes=size, flush_seconds=flush_seconds)
+    if pause:
+        # So slow that nothing is written before its time.
+        writer = LogWriter(folder, "predictions", rotate_bytes=size, flush_seconds=flush_seconds)
     writer.start()
     number = 0
     while True:
@@ -25,7 +30,8 @@ def main(folder: Path, run: str, seconds: float, size: int) -> None:
             else:
                 time.sleep(0.001)
         os.write(1, f"{number} {time.monotonic()}\n".encode())
+        time.sleep(pause)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2], float(sys.argv[3]), int(sys.argv[4]))
+    main(Path(sys.argv[1]), sys.argv[2], float(sys.argv[3]), int(sys.argv[4]), float(sys.argv[5]))

@@ -249,7 +249,7 @@ def test_an_erasure_killed_at_any_line_is_completed_by_the_next_one(step: int, t
 
 
 def test_a_process_that_writes_as_fast_as_it_can_loses_nothing_but_what_is_erased(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "tests.prediction_log.numbered_writer", str(tmp_path), "run", "0.2", "300000"]
+    command = [sys.executable, "-m", "tests.prediction_log.numbered_writer", str(tmp_path), "run", "0.2", "300000", "0"]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
         process.stdout.readline()

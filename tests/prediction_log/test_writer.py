@@ -156,6 +156,21 @@ def test_files_are_removed_that_were_begun_too_long_ago_and_nothing_else(tmp_pat
     assert names(tmp_path) == kept
 
 
+def test_a_flush_does_not_wait_for_old_files_to_be_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    removing, go_on = threading.Event(), threading.Event()
+
+    def slowly(*_: object, **__: object) -> None:
+        removing.set()
+        go_on.wait(20)
+
+    monkeypatch.setattr("prediction_log.writer.tidy", slowly)
+    with writing(tmp_path) as writer:
+        assert removing.wait(20)
+        writer.offer(make("a"))
+        written(writer, 1)
+        go_on.set()
+
+
 def test_what_a_killed_erasure_left_is_removed_after_an_hour(tmp_path: Path) -> None:
     left = tmp_path / "predictions-20260801T120000-0123abcd-1.jsonl.rewriting"
     left.write_bytes(b"x")
@@ -499,7 +514,8 @@ def test_old_files_that_cannot_be_removed_are_told(volume: Path) -> None:
         )
 
 
-FLUSH = 0.3
+FLUSH = 1.0
+"""As a service has it: on a machine that does much else a thread may well not have its turn for a third of that."""
 
 
 def read(folder: Path) -> tuple[list[str], int]:
@@ -517,12 +533,14 @@ def test_a_kill_loses_at_most_what_was_offered_within_the_flush_interval(kills: 
     chance = random.Random(16)  # noqa: S311 (no secret)
     seen, lost, all_cut = 0, 0, 0
     for kill in range(kills):
-        run, size = f"run{kill}", str(chance.choice([20_000, 400_000, 64_000_000]))
-        command = [sys.executable, "-m", "tests.prediction_log.numbered_writer", str(tmp_path), run, str(FLUSH), size]
+        # By turns as fast as it can, and so slowly that only the time has it flush.
+        run, pause, size = f"run{kill}", kill % 2 * 0.1, chance.choice([200_000, 2_000_000, 64_000_000])
+        how = map(str, (tmp_path, run, FLUSH, size, pause))
+        command = [sys.executable, "-m", "tests.prediction_log.numbered_writer", *how]
         with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
             assert process.stdout
             taken = [process.stdout.readline()]
-            end = time.monotonic() + chance.uniform(0, 2.5 * FLUSH)
+            end = time.monotonic() + chance.uniform(0, 2 * FLUSH)
             read(tmp_path)  # beside the writer
             time.sleep(max(0.0, end - time.monotonic()))
             killed = time.monotonic()
@@ -541,7 +559,7 @@ def test_a_kill_loses_at_most_what_was_offered_within_the_flush_interval(kills: 
             if not file.open:
                 file.path.unlink()
     assert seen > 1_000 * kills
-    print(f"{kills} kills: {seen} records read, {lost} of the last {FLUSH} s lost, {all_cut} lines cut")  # noqa: T201
+    print(f"{kills} kills: {seen:,} records read, {lost:,} of the last second lost, {all_cut} lines cut")  # noqa: T201
 
 
 def test_feedback_is_a_record_like_any_other(tmp_path: Path) -> None:
