@@ -107,6 +107,7 @@ class Look:
         """Whether it is to end with what it is at."""
         self._registries, self._default = registries, default
         self._followed, self._shadows, self._left_out, self._tell = followed, shadows, left_out, tell
+        self._looked_at = dict[str, MarketRegistry]()
         self._told_of = set[str]()
         """The markets whose champion is new, or with which something is wrong."""
         self._begun = time.monotonic()
@@ -167,7 +168,7 @@ class Look:
         self.at = (market, time.monotonic())
         one = self._followed.get(market)
         try:
-            pointer = self._pointer(self._registries.of(market))
+            pointer = self._pointer(self._registry(market))
         except BaseException as error:
             self._told_of.add(market)
             self._tell(self, Outcome(market, error=error))
@@ -183,7 +184,7 @@ class Look:
             return
         self.at = (market, time.monotonic())
         try:
-            registry = self._registries.of(market)
+            registry = self._registry(market)
             pointer = self._pointer(registry)
             outcome = Outcome(market, pointer and Champion.of(registry.open(pointer.version)))
         except BaseException as error:
@@ -193,17 +194,22 @@ class Look:
 
     def _over_shadows(self) -> None:
         begun = time.monotonic()
-        for market in sorted(self._followed, key=self._shadows.urgency):
+        for market in sorted(set(self._looked_at) - self._told_of, key=self._shadows.urgency):
+            one = self._followed.get(market)
             if self.abandoned or time.monotonic() - begun > TURN_SECONDS:
                 return
-            if self._followed[market].champion is None or market in self._told_of:
-                continue
-            if {market, shadow_of(market)} & self._left_out:
+            if one is None or one.champion is None or shadow_of(market) in self._left_out:
                 continue
             self.at = (shadow_of(market), time.monotonic())
-            outcome = self._shadows.look(self._registries, market)
+            outcome = self._shadows.look(self._looked_at[market])
             if outcome is not None:
                 self._tell(self, outcome)
+
+    def _registry(self, market: str) -> MarketRegistry:
+        registry = self._looked_at.get(market)
+        if registry is None:
+            registry = self._looked_at[market] = self._registries.of(market)
+        return registry
 
     def _pointer(self, registry: MarketRegistry) -> Pointer | None:
         pointer, one = registry.champion(), self._followed.get(registry.market or "")

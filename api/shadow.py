@@ -171,11 +171,11 @@ class Shadowing:
         agreements = sum(answer.category == given for answer, given in zip(answers, categories, strict=True))
         outcomes = Counter(answer.missed or "answered" for answer in answers)
         self._metrics.asked_shadow(shadow.market, shadow.version, outcomes, agreements)
+        self._settled += len(listings)
         start = 0
         for one in asked:
             _tell(one, answers[start : start + len(one.listings)])
             start += len(one.listings)
-        self._settled += len(listings)
 
     def _answers(self, shadow: ShadowModel, listings: Sequence[Listing]) -> list[ShadowAnswer]:
         # A listing with which the model fails spoils no other's answer.

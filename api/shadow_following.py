@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from api.metrics import Metrics
 from api.registry_errors import FORESEEN, in_words, sameness
 from api.shadow import ShadowModel
-from model_registry.registries import Registries
+from model_registry.registries import MarketRegistry
 
 logger = logging.getLogger("api.shadow")
 
@@ -45,11 +45,11 @@ class ShadowFollowing:
         present = self.models.get(market)
         return present is not None and present.classifier is None, market
 
-    def look(self, registries: Registries, market: str) -> ShadowOutcome | None:
+    def look(self, registry: MarketRegistry) -> ShadowOutcome | None:
         """What a market's registry names, opened if it is new; None where all is as it was. Any thread may look."""
+        market = registry.market
         present = self.models.get(market)
         try:
-            registry = registries.of(market)
             pointer = registry.shadow()
         except BaseException as error:  # one that is let through here would end the following, silently
             return ShadowOutcome(market, present, error)
