@@ -100,13 +100,30 @@ class Live(msgspec.Struct, frozen=True):
 
 
 @dataclass(frozen=True)
+class Labels:
+    """A text for each answer, as its place (n,) among the different ones: millions of texts would take a gigabyte."""
+
+    names: tuple[str, ...]
+    places: NDArray[np.int64]
+
+    def are(self, name: str) -> NDArray[np.bool_]:
+        """Which answers have that text: (n,)."""
+        return self.places == (self.names.index(name) if name in self.names else -1)
+
+    def counts(self, among: NDArray[np.bool_]) -> dict[str, int]:
+        """How many of some answers have each text, without those that none of them has and the empty one."""
+        found = np.bincount(self.places[among], minlength=len(self.names)).tolist()
+        return {name: count for name, count in zip(self.names, found, strict=True) if count and name}
+
+
+@dataclass(frozen=True)
 class Shadowed:
     """What shadows said about the same answers: version, code or UNKNOWN, probabilities, and why not; "" for none."""
 
-    versions: NDArray[np.object_]
+    versions: Labels
     codes: Codes
     probabilities: Probabilities
-    missed: NDArray[np.object_]
+    missed: Labels
 
 
 @dataclass(frozen=True)
@@ -116,7 +133,7 @@ class Served:
     codes: Codes
     probabilities: Probabilities
     truth: Codes
-    columns: dict[str, NDArray[np.object_]]
+    columns: dict[str, Labels]
     shadow: Shadowed
 
 
@@ -165,12 +182,12 @@ def _figures(codes: Codes, probabilities: Probabilities, truth: Codes) -> Figure
 def _slices(served: Served) -> list[LiveSlice]:
     found: list[LiveSlice] = []
     for column in SLICED_BY:
-        values = served.columns[column]
-        names, which, counts = np.unique(values.astype(str), return_inverse=True, return_counts=True)
-        for position in np.argsort(-counts, kind="stable"):
-            here = which == position
+        labels = served.columns[column]
+        counts = labels.counts(np.ones(len(served.codes), dtype=bool))
+        for name in sorted(counts, key=lambda name: (-counts[name], name)):
+            here = labels.are(name)
             figures = _figures(served.codes[here], served.probabilities[here], served.truth[here])
-            found.append(LiveSlice(column, str(names[position]), figures))
+            found.append(LiveSlice(column, name, figures))
     return found
 
 
@@ -215,8 +232,8 @@ def estimated(probabilities: Probabilities, reference: Answers | None) -> Estima
 
 
 def _rivalries(served: Served) -> list[Rivalry]:
-    shadow = served.shadow
-    return [_rivalry(str(name), served, shadow.versions == name) for name in sorted(set(shadow.versions) - {""})]
+    versions = served.shadow.versions
+    return [_rivalry(name, served, versions.are(name)) for name in sorted(set(versions.names) - {""})]
 
 
 def _rivalry(name: str, served: Served, asked: NDArray[np.bool_]) -> Rivalry:
@@ -226,11 +243,10 @@ def _rivalry(name: str, served: Served, asked: NDArray[np.bool_]) -> Rivalry:
     ours, theirs = served.codes[both] == truth, shadow.codes[both] == truth
     apart = losses(shadow.probabilities[both], truth) - losses(served.probabilities[both], truth)
     only_ours, only_theirs = int((ours & ~theirs).sum()), int((theirs & ~ours).sum())
-    reasons, counts = np.unique(shadow.missed[asked & (shadow.missed != "")].astype(str), return_counts=True)
     return Rivalry(
         shadow=name,
         asked=int(asked.sum()),
-        missed={str(reason): int(count) for reason, count in zip(reasons, counts, strict=True)},
+        missed=shadow.missed.counts(asked),
         listings=len(truth),
         only_version_right=only_ours,
         only_shadow_right=only_theirs,

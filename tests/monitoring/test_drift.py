@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -178,6 +178,7 @@ def test_rare_values_are_judged_together() -> None:
     assert judge(known, None, Window(rows, np.full((500, 4), 0.25), 500)).verdict == "drift"
 
 
+@settings(deadline=None, max_examples=50)
 @given(st.integers(200, 400), st.integers(0, 2**32 - 1), st.floats(-3, 3))
 def test_whatever_is_asked_shares_add_up_and_the_verdict_is_that_of_the_shifts(n: int, seed: int, by: float) -> None:
     random = np.random.default_rng(seed)

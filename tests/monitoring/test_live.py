@@ -2,11 +2,22 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mle_assets.evaluation.intervals import Interval, mean_interval, wilson_interval
-from mle_assets.monitoring.live import UNKNOWN, Figures, Live, Rivalry, Served, Shadowed, assess, estimated, mcnemar
+from mle_assets.monitoring.live import (
+    UNKNOWN,
+    Figures,
+    Labels,
+    Live,
+    Rivalry,
+    Served,
+    Shadowed,
+    assess,
+    estimated,
+    mcnemar,
+)
 from mle_assets.release.answers import Answers, answers_of
 
 SURE = Answers(1_000, (0.4, 0.3, 0.2, 0.1), (0.4, 0.3, 0.2, 0.1), 0.02, 0.015)
@@ -17,8 +28,13 @@ def spread(codes: list[int], certainty: float = 0.7) -> np.ndarray:
     return np.full((len(codes), 4), (1 - certainty) / 3) + (certainty - (1 - certainty) / 3) * np.eye(4)[codes]
 
 
+def labels(texts: list[str]) -> Labels:
+    names = sorted(set(texts))
+    return Labels(tuple(names), np.array([names.index(text) for text in texts], dtype=np.int64))
+
+
 def no_shadow(n: int) -> Shadowed:
-    nobody = np.full(n, "", dtype=object)
+    nobody = labels([""] * n)
     return Shadowed(nobody, np.full(n, UNKNOWN), np.full((n, 4), np.nan), nobody)
 
 
@@ -29,8 +45,8 @@ def served(codes: list[int], truth: list[int], shadow: Shadowed | None = None) -
         probabilities=spread(codes),
         truth=np.array(truth, dtype=np.int64),
         columns={
-            "neighbourhood": np.array([("Bronx", "Queens")[place % 2] for place in range(n)], dtype=object),
-            "room_type": np.array(["Private room"] * n, dtype=object),
+            "neighbourhood": labels([("Bronx", "Queens")[place % 2] for place in range(n)]),
+            "room_type": labels(["Private room"] * n),
         },
         shadow=shadow or no_shadow(n),
     )
@@ -111,10 +127,10 @@ def test_the_verdict_says_its_figures() -> None:
 
 def test_a_shadow_is_compared_on_what_both_answered_and_whose_truth_is_known() -> None:
     shadow = Shadowed(
-        versions=np.array(["s", "s", "s", "s", ""], dtype=object),
+        versions=labels(["s", "s", "s", "s", ""]),
         codes=np.array([1, 1, UNKNOWN, 0, UNKNOWN]),
         probabilities=np.vstack([spread([1, 1]), np.full((1, 4), np.nan), spread([0]), np.full((1, 4), np.nan)]),
-        missed=np.array(["", "", "busy", "", ""], dtype=object),
+        missed=labels(["", "", "busy", "", ""]),
     )
     [rivalry] = assess("c", served([0, 1, 2, 0, 3], [1, 1, 2, UNKNOWN, 3], shadow), SURE, None).rivalries
     assert rivalry == Rivalry(
@@ -158,15 +174,16 @@ def test_answers_on_the_test_listings_are_shares_and_their_calibration() -> None
 CODES = st.lists(st.tuples(st.integers(0, 3), st.integers(-1, 3), st.integers(-1, 3)), min_size=1, max_size=60)
 
 
+@settings(deadline=None, max_examples=50)
 @given(CODES)
 def test_slices_add_up_to_the_whole_whatever_was_answered(told: list[tuple[int, int, int]]) -> None:
     codes, truth, rival = (list(column) for column in zip(*told, strict=True))
     n = len(codes)
     shadow = Shadowed(
-        np.array(["s"] * n, dtype=object),
+        labels(["s"] * n),
         np.array(rival),
         spread([max(code, 0) for code in rival]),
-        np.array(["" if code >= 0 else "failed" for code in rival], dtype=object),
+        labels(["" if code >= 0 else "failed" for code in rival]),
     )
     live = assess("c", served(codes, truth, shadow), SURE, (0.5, 10))
     for column in ("neighbourhood", "room_type"):
