@@ -30,7 +30,7 @@ from prediction_log.record import Feedback, Forgotten, Prediction
 PREFIXES: dict[Kind, str] = {"answers": "predictions", "feedback": "feedback"}
 """How the files of the log begin that a kind of table is made from."""
 
-_LEDGER, _LOCK = "ledger.json", ".lock"
+_LEDGER, _LATEST, _LOCK = "ledger.json", "latest.json", ".lock"
 _ONCE = ["time", "request_id", "index"]
 """Two rows that are the same in these are one: a client may use an id again, but not in the same microsecond."""
 
@@ -54,11 +54,6 @@ class Funnel(msgspec.Struct, frozen=True):
     def __add__(self, other: Self) -> Self:
         """The sum, part by part."""
         return type(self)(*(getattr(self, name) + getattr(other, name) for name in self.__struct_fields__))
-
-    @property
-    def damaged(self) -> int:
-        """The lines that nobody can read."""
-        return self.cut + self.unknown
 
 
 class Ledger(msgspec.Struct, frozen=True):
@@ -97,12 +92,31 @@ class Compaction(msgspec.Struct, frozen=True):
     days: int
     missing: tuple[str, ...]
 
+    @property
+    def damaged(self) -> int:
+        """The lines of answers and feedback that nobody can read."""
+        return sum(funnel.cut + funnel.unknown for funnel in (self.answers, self.feedback))
 
-def is_up_to_date(log: Path, folder: Path) -> bool:
-    """Whether the tables in a folder hold all files of the log that are done, and forgot what is forgotten."""
-    ledger = Ledger.read(folder)
-    done = {file.name for prefix in PREFIXES.values() for file in log_files(log, prefix) if not file.open}
-    return _digest(log) == ledger.forgotten and done <= ledger.files
+    def write(self, folder: Path) -> None:
+        """Write latest.json beside the tables."""
+        replace_file(folder / _LATEST, msgspec.json.format(msgspec.json.encode(self)))
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """Read latest.json."""
+        return msgspec.json.decode((folder / _LATEST).read_bytes(), type=cls)
+
+
+def news(log: Path, folder: Path) -> str | None:
+    """A name for what the log has that the tables in a folder do not: files that are done, erasures; None for nothing.
+
+    The same news have the same name, however often one looks.
+    """
+    ledger, digest = Ledger.read(folder), _digest(log)
+    new = sorted(file.name for prefix in PREFIXES.values() for file in _untaken(log, prefix, ledger) if not file.open)
+    if not new and digest == ledger.forgotten:
+        return None
+    return hashlib.sha256("\n".join([digest, *new]).encode()).hexdigest()[:16]
 
 
 def compact(log: Path, folder: Path, market: str, *, keep_days: int, now: float) -> Compaction:

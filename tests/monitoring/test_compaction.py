@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mle_assets.monitoring import compaction
-from mle_assets.monitoring.compaction import Compaction, Funnel, Ledger, compact, is_up_to_date
+from mle_assets.monitoring.compaction import Compaction, Funnel, Ledger, compact, news
 from mle_assets.monitoring.tables import ALONE, DayTables
 from prediction_log.erasing import forget
 from prediction_log.files import log_files
@@ -159,7 +159,7 @@ def test_what_is_forgotten_is_erased_from_the_tables_with_its_feedback(log: Path
     run(log, folder)
     forget(log, listing_id=2, settle=0, clock=lambda: NOON + 100)
     forget(log, request_id="c", settle=0, clock=lambda: NOON + 100)
-    assert not is_up_to_date(log, folder)
+    assert news(log, folder)
     assert run(log, folder).erased == 6
     assert (ids(folder), ids(folder, "feedback")) == (["a"], ["a"])
     # Whoever asks about the listing again afterwards is served anew.
@@ -183,12 +183,30 @@ def test_days_that_are_old_are_removed(log: Path, folder: Path) -> None:
     assert (ids(folder), ids(folder, "feedback")) == (["b"], [])
 
 
-def test_without_a_log_there_is_nothing_and_that_is_up_to_date(log: Path, folder: Path) -> None:
-    assert is_up_to_date(log, folder)
+def test_without_a_log_there_is_nothing_and_no_news(log: Path, folder: Path) -> None:
+    assert news(log, folder) is None
     assert run(log, folder).answers == Funnel()
-    assert (ids(folder), is_up_to_date(log, folder)) == ([], True)
+    assert (ids(folder), news(log, folder)) == ([], None)
+
+
+def test_news_are_files_that_are_done_under_one_name_until_they_are_taken(log: Path, folder: Path) -> None:
+    leave_open(log, [answered("a")])
+    assert news(log, folder) is None
+    write(log, [answered("b")])
+    first = news(log, folder)
+    assert first
+    assert news(log, folder) == first
+    write(log, [answered("c")])
+    assert news(log, folder) not in {None, first}
+    run(log, folder)
+    assert news(log, folder) is None
+
+
+def test_what_a_run_did_is_kept_beside_the_tables(log: Path, folder: Path) -> None:
     write(log, [answered("a")])
-    assert not is_up_to_date(log, folder)
+    done = run(log, folder)
+    done.write(folder)
+    assert Compaction.read(folder) == done
 
 
 def test_names_are_kept_in_the_ledger_for_as_long_as_their_files_or_tables(log: Path, folder: Path) -> None:
