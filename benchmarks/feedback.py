@@ -101,7 +101,7 @@ def main() -> None:
     if len(sys.argv) > 1:
         STEPS[sys.argv[1]](Path(sys.argv[2]))
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
-        print(f"{sys.argv[1]}: {peak:,.0f} MB at most")
+        print(f"{sys.argv[1]}: {time.process_time():.1f} s of processor, {peak:,.0f} MB at most")
         return
     with tempfile.TemporaryDirectory() as folder:
         for step in STEPS:

@@ -13,6 +13,7 @@ from msgspec import Meta
 from mle_assets.failures import Refused
 from mle_assets.io_managers import FolderIOManager, ParquetIOManager
 from mle_assets.listings import synthetic
+from mle_assets.listings.labelled import LabelledListings
 from mle_assets.listings.snapshot import DefaultSnapshot
 from mle_assets.monitoring.served import Monitoring
 from mle_assets.partitions import MARKET_TAG
@@ -76,6 +77,7 @@ def make_resources(settings: Settings, markets: Mapping[str, Market]) -> dict[st
             feedback_days=settings.feedback_days,
         ),
         "default_snapshot": make_default_snapshot(settings),
+        "labelled_listings": LabelledListings(used=settings.train_on_feedback, folder=settings.asset_folder),
         "release": Release(
             registry_folder=settings.model_registry,
             confidence=settings.gate_confidence,

@@ -15,6 +15,8 @@ from mle_assets.code_version import code_version
 from mle_assets.evaluation.intervals import wilson_interval
 from mle_assets.evaluation.slices import SLICED_BY
 from mle_assets.io_managers import FolderIOManager, replace_file
+from mle_assets.listings.labelled import COLUMNS as LABELLED_COLUMNS
+from mle_assets.listings.labelled import LabelledListings
 from mle_assets.monitoring.feedback import Joined, Told, join
 from mle_assets.monitoring.inputs import champion_of, manifests_in
 from mle_assets.monitoring.live import UNKNOWN, Estimate, Figures, Live, Verdict, assess
@@ -175,11 +177,16 @@ def live_performance(
     release: Release,
     market: dg.ResourceParam[Market],
     pictures: Pictures,
+    labelled_listings: LabelledListings,
 ) -> dg.MaterializeResult[LiveReport]:
     """How right the served answers of the last weeks were, by version and slice, as far as feedback tells."""
     registry, now = release.registries().of(market.name), time.time()
     manifest, since = manifests_in(registry), now - monitoring.feedback_days * DAY
-    answers, joined = join_feedback(artefacts, market.name, manifest, since, monitoring.feedback_days, _COLUMNS)
+    # What is learned from needs all of a listing, figures only what they are sliced by.
+    columns = {*_COLUMNS, *(LABELLED_COLUMNS if labelled_listings.used else ())} - {"price"}
+    answers, joined = join_feedback(artefacts, market.name, manifest, since, monitoring.feedback_days, columns)
+    priced = answers.assign(price=joined.price)[~np.isnan(joined.price)]
+    labelled_listings.keep(market.name, priced)
     report = live_report(answers, joined, champion_of(registry), manifest, since, now)
     return dg.MaterializeResult(
         value=report, metadata={**live_metadata(report), **pictures.of(partial(live_pictures, report))}

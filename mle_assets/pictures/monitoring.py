@@ -137,8 +137,12 @@ def accuracy_chart(days: Sequence[DayOfAnswers], tested: Mapping[str, tuple[floa
     axes.locator_params(axis="y", nbins=5)
     axes.grid(visible=True, axis="y")
     axes.spines["bottom"].set_color(FAINT)
-    key_beside(axes, {name[:26]: colours[name] for name in versions}, marker="o")
+    key_beside(axes, {_short(name): colours[name] for name in versions}, marker="o")
     told = "; ".join(
         f"{one.day} {one.version}: {one.accuracy:.3f} ({one.low:.3f} to {one.high:.3f})" for one in shown[-5:]
     )
     return finish(figure, f"Accuracy of served answers on {len(dates)} days. The latest: {told}.")
+
+
+def _short(version: str) -> str:
+    return version if len(version) <= 23 else f"{version[:22]}…"

@@ -6,6 +6,7 @@ from typing import Any
 
 import dagster as dg
 import numpy as np
+import pandas as pd
 import pytest
 
 from mle_assets.monitoring.compaction import Compaction, compact
@@ -196,3 +197,24 @@ def test_pictures_stand_beside_the_numbers(pipeline: Pipeline, log: Path) -> Non
     assert sorted(shown) == ["accuracy_by_day", "indices", "side_by_side"]
     assert all(is_small_png(png_in(markdown)) for markdown in shown.values())
     assert "longitude" in shown["side_by_side"].partition("](")[0]
+
+
+def test_prices_that_were_told_are_trained_on_only_where_that_is_wanted(ready: Pipeline) -> None:
+    log, now = Path(ready.settings.prediction_log), time.time()
+    version = publish_champion(ready.registry)
+    write(log, asked(version, 200, now))
+    write(log, [told(f"request-1-{number}", now, price=100.0) for number in range(200)], "feedback")
+    split = [dg.AssetKey("train_listings"), dg.AssetKey("test_listings")]
+    before = pd.read_parquet(ready.assets / "train_listings.parquet")
+    assert ready.run("monitoring").success
+    assert ready.run("training", asset_selection=split).success
+    pd.testing.assert_frame_equal(pd.read_parquet(ready.assets / "train_listings.parquet"), before)
+    trusting = make_pipeline(ready.folder, ready.instance, train_on_feedback=True)
+    assert trusting.run("monitoring").success
+    done = trusting.run("training", asset_selection=split)
+    [train] = [
+        one for one in done.asset_materializations_for_node("train_and_test_listings") if one.asset_key == split[0]
+    ]
+    assert train.metadata["from_feedback"].value == 200
+    assert len(pd.read_parquet(ready.assets / "train_listings.parquet")) == len(before) + 200
+    assert all(one.passed for one in done.get_asset_check_evaluations())
