@@ -26,6 +26,8 @@ REWRITING_SECONDS = 3_600
 """No erasure takes that long: one that is older was killed."""
 MOST_LINE = 1_000_000
 """Bytes of the longest line that is written or read; one has some five hundred."""
+TRIED = 4_096
+"""Bytes that there has to be room for before a disk that failed is taken for healthy."""
 
 _PREFIX = re.compile(r"[a-z_]+")
 _NAME = re.compile(r"([a-z_]+)-([0-9]{8}T[0-9]{6})-([0-9a-f]{8})-([0-9]{1,9})\.jsonl(\.open)?")
@@ -153,6 +155,14 @@ class OpenFile:
         self.size += len(content)
         self.lines += content.count(b"\n")
 
+    def try_out(self) -> None:
+        """See whether there is room for some lines; raises OSError where there is not."""
+        try:
+            # A line without anything is none, should the process be killed here.
+            os.write(self._descriptor, TRIED * b"\n")
+        finally:
+            os.ftruncate(self._descriptor, self.size)
+
     def finish(self) -> None:
         """Close it under its last name; one without a line is removed."""
         try:
@@ -207,10 +217,11 @@ def tidy(folder: Path, prefix: str, *, keep_bytes: int, keep_seconds: float, now
 
     A file is as old as its beginning, so that no record is kept for longer; open files count, and stay.
     """
-    for file in log_files(folder, prefix):
+    # One look is enough: what it misses is seen a minute later.
+    found = sorted(_listed(folder, prefix), key=lambda file: (file.started, file.process, file.number))
+    for file in found:
         if file.open:
             take_over(file)
-    found = log_files(folder, prefix)
     size = sum(file.size for file in found)
     for file in found:
         if not file.open and (size > keep_bytes or now - file.started > keep_seconds):

@@ -3,7 +3,7 @@
 Who has something to log appends a closure to a queue. One thread makes the records, encodes some hundred at a time and
 hands them to the system, which keeps them when the process is killed: what that loses is what was offered within the
 last `flush_seconds`, and under an overload what still waits. When too much waits or the disk fails, records are dropped
-and counted.
+and counted. Old files are removed by a thread of its own, however many there are: a flush does not wait for that.
 """
 
 import errno
@@ -104,14 +104,16 @@ class LogWriter:
         self._problem: str | None = None
         self._untidy: str | None = None
         self._event: tuple[float, str] | None = None
-        self._tidied = -TIDY_SECONDS
         self._forgotten = self._erasures()
         self._thread = threading.Thread(target=self._run, name=f"{prefix}-log", daemon=True)
-        self._wake, self._closing, self._given_up = threading.Event(), threading.Event(), False
+        self._keeper = threading.Thread(target=self._keep, name=f"{prefix}-log-keeper", daemon=True)
+        self._wake, self._finished, self._closing = threading.Event(), threading.Event(), threading.Event()
+        self._given_up = False
 
     def start(self) -> None:
         """Begin to write."""
         self._thread.start()
+        self._keeper.start()
 
     def offer(self, make: Make, count: int = 1) -> bool:
         """Have `count` records written, which `make` returns in the writer's thread; False where they are dropped.
@@ -144,6 +146,7 @@ class LogWriter:
             self._capacity = 0
         self._closing.set()
         self._wake.set()
+        self._finished.set()
         if not self._thread.ident:
             self._drop()
             return True
@@ -165,7 +168,6 @@ class LogWriter:
     def _run(self) -> None:
         while not self._closing.is_set():
             self._flush()
-            self._tidy()
             if self._problem:
                 self._closing.wait(self._retry_seconds)
             else:
@@ -178,7 +180,7 @@ class LogWriter:
         # Looked up first: all that was offered before an erasure is in the file that is finished for it.
         erasures = self._erasures()
         try:
-            self._write_all()
+            self._write_all(try_out=self._problem is not None and not last)
             if self._file and (last or erasures != self._forgotten or self._is_old(self._file)):
                 self._finish(self._file)
         except OSError as error:
@@ -190,18 +192,22 @@ class LogWriter:
             self._abandon()
             self._drop()
         else:
-            self._problem = None
+            # The last time nothing may have been tried.
+            self._problem = self._problem if last else None
         # Of what was taken, all that was not written: not made, not encoded, or in the way of an error.
         self._failed = self._taken - self._written
         self._forgotten = erasures
 
-    def _write_all(self) -> None:
+    def _write_all(self, *, try_out: bool) -> None:
         if self._file and not self._file.is_there():
             self._tell(
                 f"{self._file.path} was removed or moved while it was written, with what it held: "
                 "let the log remove its files itself"
             )
             self._abandon()
+        if try_out:
+            self._file = self._file or self._begun()
+            self._file.try_out()
         # What comes meanwhile has its turn next time.
         records = self._made(len(self._queue))
         while part := list(islice(records, PART)):
@@ -264,8 +270,8 @@ class LogWriter:
 
     def _finish(self, file: OpenFile) -> None:
         self._file = None
-        self._tidied = -TIDY_SECONDS
         file.finish()
+        self._finished.set()
 
     def _abandon(self) -> None:
         """Give the file up as it is: where it cannot be named now, `tidy` does so later."""
@@ -281,22 +287,23 @@ class LogWriter:
             self._taken += self._queue.popleft()[1]
         self._failed = self._taken - self._written
 
-    def _tidy(self) -> None:
-        if time.monotonic() - self._tidied < TIDY_SECONDS:
-            return
-        self._tidied = time.monotonic()
-        try:
-            tidy(
-                self._folder,
-                self._prefix,
-                keep_bytes=self._keep_bytes,
-                keep_seconds=self._keep_seconds,
-                now=self._clock(),
-            )
-        except OSError as error:
-            self._untidy = self._untold(error)
-        else:
-            self._untidy = None
+    def _keep(self) -> None:
+        while not self._closing.is_set():
+            self._finished.clear()
+            try:
+                tidy(
+                    self._folder,
+                    self._prefix,
+                    keep_bytes=self._keep_bytes,
+                    keep_seconds=self._keep_seconds,
+                    now=self._clock(),
+                )
+            except OSError as error:
+                self._untidy = self._untold(error)
+                self._closing.wait(self._retry_seconds)
+            else:
+                self._untidy = None
+                self._finished.wait(TIDY_SECONDS)
 
     def _untold(self, error: OSError) -> str:
         cure = _CURES.get(error.errno or 0, "see to its volume")
