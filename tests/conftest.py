@@ -60,6 +60,7 @@ def make_pipeline(folder: Path, instance: dg.DagsterInstance, **settings: object
             "snapshot_folder": str(folder / "snapshots"),
             "asset_folder": str(folder / "assets"),
             "model_registry": str(folder / "registry"),
+            "prediction_log": str(folder / "predictions"),
             **settings,
         }
     )

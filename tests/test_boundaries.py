@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 REGISTRY_MAY_IMPORT = {"model_registry", "msgspec", "numpy", "onnxruntime"}
-FLOW = ["pictures", "listings", "models", "evaluation", "release"]
+FLOW = ["pictures", "listings", "models", "evaluation", "release", "monitoring"]
 
 
 def imports(file: Path) -> set[str]:
