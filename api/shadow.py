@@ -66,7 +66,7 @@ class ShadowModel:
         probabilities = np.clip(rows, 0, 1).tolist()
         return [
             ShadowAnswer(self.version, CATEGORIES[code].value, tuple(row)) if good else self.missed("failed")
-            for code, row, good in zip(codes, probabilities, finite, strict=True)
+            for _, code, row, good in zip(listings, codes, probabilities, finite, strict=True)
         ]
 
     def missed(self, why: Literal["busy", "failed"]) -> ShadowAnswer:

@@ -176,6 +176,14 @@ def test_what_is_no_probability_is_a_failure_and_what_is_rounded_above_one_is_on
     assert odd.answers(LISTINGS[:3]) == [failed, failed, ShadowAnswer(odd.version, "High", (0, 0, 1, 0))]
 
 
+def test_a_model_that_answers_fewer_than_it_is_asked_about_is_asked_one_by_one(
+    shadowing: Shadowing, models: list[ShadowModel]
+) -> None:
+    odd, sink = replace(models[0], classifier=Telling([0, 0, 0, 1])), Sink()  # type: ignore[arg-type]
+    shadowing.ask(odd, LISTINGS[:3], [LOW] * 3, sink)
+    assert sink.wait_for(1) == [[ShadowAnswer(odd.version, "Lux", (0, 0, 0, 1))] * 3]
+
+
 class Held:
     """A model that answers when it is let."""
 
