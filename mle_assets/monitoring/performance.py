@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import dagster as dg
 import msgspec
@@ -14,20 +14,20 @@ import pandas as pd
 from mle_assets.code_version import code_version
 from mle_assets.evaluation.intervals import wilson_interval
 from mle_assets.evaluation.slices import SLICED_BY
-from mle_assets.io_managers import FolderIOManager, replace_file
+from mle_assets.io_managers import FolderIOManager
 from mle_assets.listings.labelled import COLUMNS as LABELLED_COLUMNS
 from mle_assets.listings.labelled import LabelledListings
-from mle_assets.monitoring.feedback import Joined, Told, join
-from mle_assets.monitoring.inputs import champion_of, manifests_in
-from mle_assets.monitoring.live import UNKNOWN, Estimate, Figures, Live, Verdict, assess
+from mle_assets.monitoring.feedback import Joined, join
+from mle_assets.monitoring.inputs import DriftReport, champion_of, manifests_in
+from mle_assets.monitoring.live import Figures
+from mle_assets.monitoring.live_report import LiveReport, live_report
+from mle_assets.monitoring.publication import publish_live
 from mle_assets.monitoring.served import KEY as SERVED_LISTINGS
 from mle_assets.monitoring.served import Monitoring, tables_of
 from mle_assets.monitoring.tables import DAY, PROBABILITIES, SHADOW_PROBABILITIES, DayTables
-from mle_assets.monitoring.window import served_in
 from mle_assets.pictures.look import Picture
 from mle_assets.pictures.metadata import Pictures
 from mle_assets.pictures.monitoring import DayOfAnswers, accuracy_chart
-from mle_assets.release.answers import answers_in
 from mle_assets.release.champion import Release
 from model_registry.manifest import Manifest
 from model_registry.market import Market
@@ -44,88 +44,6 @@ _COLUMNS = (
     *SHADOW_PROBABILITIES,
     "shadow_missed",
 )
-
-
-class OfDay(msgspec.Struct, frozen=True):
-    """A version's answers of a day (as in 2026-01-31, UTC), of how many the truth is known, and how many are right."""
-
-    day: str
-    version: str
-    answers: int
-    labelled: int
-    right: int
-
-
-class LiveReport(msgspec.Struct, frozen=True):
-    """How right each version was that answered between two moments (seconds since 1970), by its id and by day.
-
-    `champion` is the version in production, and None where there is none; `told` says what became of the feedback, and
-    `priced` of how many answers the price is known.
-    """
-
-    since: float
-    until: float
-    champion: str | None
-    versions: dict[str, Live]
-    days: tuple[OfDay, ...]
-    told: Told
-    priced: int
-
-    @property
-    def current(self) -> Live:
-        """Of the version in production."""
-        nobody = "Nobody has asked the version in production about a listing in these days."
-        none = Live(self.champion or "none", "not enough data", nobody, Figures(0, 0), (), Estimate(None, nobody))
-        return self.versions.get(self.champion or "", none)
-
-    @property
-    def verdict(self) -> Verdict:
-        """Of the version in production."""
-        return self.current.verdict
-
-    def write(self, folder: Path) -> None:
-        """Write live.json."""
-        replace_file(folder / "live.json", msgspec.json.format(msgspec.json.encode(self)))
-
-    @classmethod
-    def read(cls, folder: Path) -> Self:
-        """Read live.json."""
-        return msgspec.json.decode((folder / "live.json").read_bytes(), type=cls)
-
-
-def live_report(
-    answers: pd.DataFrame,
-    joined: Joined,
-    champion: str | None,
-    manifest: Callable[[str], Manifest | str],
-    since: float,
-    until: float,
-) -> LiveReport:
-    """How right the versions were that gave some answers, with what is known to be true of each."""
-    versions, days = dict[str, Live](), list[OfDay]()
-    for version, places in answers.groupby("version").indices.items():
-        given, truth, known = answers.iloc[places], joined.truth[places], manifest(str(version))
-        reference, test = None, None
-        if not isinstance(known, str):
-            accuracy = known.metrics.get("test", {}).get("accuracy")
-            reference, test = answers_in(known), None if accuracy is None else (accuracy, known.rows.test)
-        versions[str(version)] = assess(str(version), served_in(given, truth), reference, test)
-        days += _by_day(str(version), given, truth)
-    priced = int((~np.isnan(joined.price)).sum())
-    return LiveReport(since, until, champion, versions, tuple(sorted(days, key=_order)), joined.counts, priced)
-
-
-def _order(one: OfDay) -> tuple[str, str]:
-    return one.day, one.version
-
-
-def _by_day(version: str, given: pd.DataFrame, truth: np.ndarray[Any, np.dtype[np.int64]]) -> Iterator[OfDay]:
-    days = np.floor(given["time"].to_numpy() / DAY).astype(np.int64)
-    right = given["category"].to_numpy() == truth
-    for day in np.unique(days).tolist():
-        here = days == day
-        labelled = int((truth[here] != UNKNOWN).sum())
-        yield OfDay(f"{np.datetime64(day, 'D')}", version, int(here.sum()), labelled, int(right[here].sum()))
 
 
 def ids_elsewhere(artefacts: FolderIOManager, market: str, since: float) -> Mapping[str, Iterable[pd.Series]]:
@@ -172,6 +90,7 @@ def join_feedback(
     kinds={"json"},
 )
 def live_performance(
+    drift: DriftReport,
     monitoring: Monitoring,
     artefacts: dg.ResourceParam[FolderIOManager],
     release: Release,
@@ -179,7 +98,11 @@ def live_performance(
     pictures: Pictures,
     labelled_listings: LabelledListings,
 ) -> dg.MaterializeResult[LiveReport]:
-    """How right the served answers of the last weeks were, by version and slice, as far as feedback tells."""
+    """How right the served answers of the last weeks were, by version and slice, as far as feedback tells.
+
+    Beside each version in the registry its latest figures are kept, with what «drift» says of it: `models live` shows
+    them, and the API tells them to Prometheus.
+    """
     registry, now = release.registries().of(market.name), time.time()
     manifest, since = manifests_in(registry), now - monitoring.feedback_days * DAY
     # What is learned from needs all of a listing, figures only what they are sliced by.
@@ -188,6 +111,7 @@ def live_performance(
     priced = answers.assign(price=joined.price)[~np.isnan(joined.price)]
     labelled_listings.keep(market.name, priced)
     report = live_report(answers, joined, champion_of(registry), manifest, since, now)
+    publish_live(registry, report, drift, market.name)
     return dg.MaterializeResult(
         value=report, metadata={**live_metadata(report), **pictures.of(partial(live_pictures, report))}
     )

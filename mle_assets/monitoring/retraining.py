@@ -17,7 +17,7 @@ from mle_assets.listings.fetching import fetched
 from mle_assets.listings.snapshot import DefaultSnapshot
 from mle_assets.monitoring.inputs import DriftReport
 from mle_assets.monitoring.live import LEAST_LABELLED
-from mle_assets.monitoring.performance import LiveReport
+from mle_assets.monitoring.live_report import LiveReport
 from mle_assets.release.champion import Release
 from model_registry.history import HistoryDamaged
 from model_registry.manifest import Manifest, ManifestRefused

@@ -11,7 +11,7 @@ import pytest
 
 from mle_assets.monitoring.compaction import Compaction, compact
 from mle_assets.monitoring.inputs import DriftReport
-from mle_assets.monitoring.performance import LiveReport
+from mle_assets.monitoring.live_report import LiveReport
 from prediction_log.record import ShadowAnswer
 from tests.conftest import Pipeline, make_pipeline
 from tests.making import BEATABLE, publish

@@ -20,7 +20,7 @@ from mle_assets.monitoring.feedback import Told
 from mle_assets.monitoring.inputs import DriftReport
 from mle_assets.monitoring.live import Estimate, Figures, Live
 from mle_assets.monitoring.live import Verdict as LiveVerdict
-from mle_assets.monitoring.performance import LiveReport
+from mle_assets.monitoring.live_report import LiveReport
 from mle_assets.monitoring.retraining import Cause, News, Seen, cause_of, feedback_news, snapshot_news
 from mle_assets.resources import make_resources
 from model_registry.manifest import Snapshot
