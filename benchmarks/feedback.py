@@ -19,6 +19,7 @@ import numpy as np
 from mle_assets.monitoring.compaction import compact
 from mle_assets.monitoring.feedback import join
 from mle_assets.monitoring.live import assess
+from mle_assets.monitoring.performance import COLUMNS
 from mle_assets.monitoring.tables import DayTables
 from mle_assets.monitoring.window import served_in
 from model_registry.market import NEW_YORK
@@ -82,7 +83,7 @@ def joined(folder: Path) -> None:
     """The join by itself, and live figures of it."""
     start = time.perf_counter()
     kept = DayTables(folder / "tables")
-    answers, told = kept.since("answers", NOW - 28 * 86_400), kept.since("feedback", NOW - 28 * 86_400)
+    answers, told = kept.since("answers", NOW - 28 * 86_400, COLUMNS), kept.since("feedback", NOW - 28 * 86_400)
     read = time.perf_counter()
     found = join(answers, told, lambda _: NEW_YORK, dict, 28)
     done = time.perf_counter()

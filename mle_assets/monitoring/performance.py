@@ -32,7 +32,7 @@ from mle_assets.release.champion import Release
 from model_registry.manifest import Manifest
 from model_registry.market import Market
 
-_COLUMNS = (
+COLUMNS = (
     "request_id",
     "index",
     "version",
@@ -44,6 +44,7 @@ _COLUMNS = (
     *SHADOW_PROBABILITIES,
     "shadow_missed",
 )
+"""What of an answer its figures are made from."""
 
 
 def ids_elsewhere(artefacts: FolderIOManager, market: str, since: float) -> Mapping[str, Iterable[pd.Series]]:
@@ -106,7 +107,7 @@ def live_performance(
     registry, now = release.registries().of(market.name), time.time()
     manifest, since = manifests_in(registry), now - monitoring.feedback_days * DAY
     # What is learned from needs all of a listing, figures only what they are sliced by.
-    columns = {*_COLUMNS, *(LABELLED_COLUMNS if labelled_listings.used else ())} - {"price"}
+    columns = {*COLUMNS, *(LABELLED_COLUMNS if labelled_listings.used else ())} - {"price"}
     answers, joined = join_feedback(artefacts, market.name, manifest, since, monitoring.feedback_days, columns)
     priced = answers.assign(price=joined.price)[~np.isnan(joined.price)]
     labelled_listings.keep(market.name, priced)

@@ -10,6 +10,7 @@ from uuid import uuid4
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from mle_assets.monitoring.live import UNKNOWN
@@ -140,11 +141,14 @@ class DayTables:
 
     def since(self, kind: Kind, moment: float, columns: Sequence[str] | None = None) -> pd.DataFrame:
         """The rows from a moment on (seconds since 1970), in the order of their time."""
-        wanted = None if columns is None else list(dict.fromkeys(["time", *columns]))
-        tables = [self.of_day(kind, day, wanted) for day in self.days(kind) if (day + 1) * DAY > moment]
-        schema = SCHEMAS[kind] if wanted is None else pa.schema([SCHEMAS[kind].field(name) for name in wanted])
-        rows = pa.concat_tables(tables).to_pandas() if tables else schema.empty_table().to_pandas()
-        return rows[rows["time"] >= moment].reset_index(drop=True)
+        wanted = SCHEMAS[kind].names if columns is None else list(dict.fromkeys(["time", *columns]))
+        tables = [pa.schema([SCHEMAS[kind].field(name) for name in wanted]).empty_table()]
+        for day in self.days(kind):
+            if (day + 1) * DAY > moment:
+                rows = self.of_day(kind, day, wanted)
+                tables.append(rows if day * DAY >= moment else rows.filter(pc.greater_equal(rows["time"], moment)))
+        # Column by column, each given up as it is converted: millions of rows need not be there twice.
+        return pa.concat_tables(tables).to_pandas(split_blocks=True, self_destruct=True)
 
     def count(self, kind: Kind) -> int:
         """How many rows all tables have."""
