@@ -1,6 +1,7 @@
 """What Prometheus is told. One process serves, and replicas are scraped one by one, so no figure is shared."""
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 
 from prometheus_client import (
     CollectorRegistry,
@@ -15,6 +16,7 @@ from prometheus_client import (
 from api.log_metrics import LogMetrics
 from api.loop_metrics import LoopCounter, LoopHistogram
 from api.schemas import Model
+from model_registry.live import Live
 
 _BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 
@@ -79,6 +81,19 @@ class Metrics:
             ["market", "version"],
             registry=to,
         )
+        of_champion = ["market", "version"]
+        self._live = {
+            name: Gauge(f"api_live_{name}", what, of_champion, registry=to)
+            for name, what in {
+                "time_seconds": "When it was looked last how the champion fares, in seconds since 1970.",
+                "labelled": "Answers of the champion whose truth is known.",
+                "accuracy": "How many of those were right.",
+                "test_accuracy": "How many were on its test listings.",
+                "below_test": "1 where it is right less often than on those, beyond chance.",
+                "drifted": "1 where listings asked about are not those that it learned from.",
+            }.items()
+        }
+        self._fares: dict[str, str] = {}
         self._failures = Counter("api_registry_failures", "Looks at the registry that failed.", registry=to)
         self._turned_away = Counter("api_turned_away", "Requests answered with 503 for want of room.", registry=to)
         self._ended = Counter(
@@ -155,6 +170,27 @@ class Metrics:
         for outcome, listings in outcomes.items():
             self._shadow_answers.labels(market, version, outcome).inc(listings)
         self._shadow_agreements.labels(market, version).inc(agreements)
+
+    def fares(self, market: str, version: str, live: Live | None) -> None:
+        """Say how a market's champion fares, as far as it is known; the thread of a look may."""
+        if (before := self._fares.pop(market, None)) is not None:
+            for gauge in self._live.values():
+                with suppress(KeyError):  # an accuracy that was not known
+                    gauge.remove(market, before)
+        if live is None:
+            return
+        self._fares[market] = version
+        known = {
+            "time_seconds": live.at.timestamp(),
+            "labelled": live.labelled,
+            "accuracy": live.accuracy,
+            "test_accuracy": live.test_accuracy,
+            "below_test": live.verdict == "below its test",
+            "drifted": live.drift == "drift",
+        }
+        for name, value in known.items():
+            if value is not None:
+                self._live[name].labels(market, version).set(value)
 
     def look_failed(self) -> None:
         """Count a look at the registry that failed."""

@@ -1,6 +1,6 @@
 """One look at the registry: a thread of its own goes over all markets, and tells what is new as soon as it knows.
 
-First over the champions; then over the shadows of those markets where nothing is new or wrong.
+First over the champions; then, where nothing is new or wrong, over how they fare and who is asked beside them.
 """
 
 import threading
@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from api.champion import Champion
+from api.live_following import LiveFollowing
 from api.registry_errors import PointerGone
 from api.shadow_following import ShadowFollowing, ShadowOutcome
 from model_registry.history import Champion as Pointer
@@ -93,12 +94,14 @@ class Look:
         default: tuple[str | None, str],
         followed: Mapping[str, Followed],
         shadows: ShadowFollowing,
+        lives: LiveFollowing,
         left_out: frozenset[str],
         tell: Callable[["Look", News], None],
     ) -> None:
         """Look at all but `left_out`; `default` is the market of the settings, if any, and the one spoken for now.
 
-        `followed` and `shadows` are what is known of the markets and of who is asked beside their champions.
+        `followed`, `shadows` and `lives` are what is known of the markets, of who is asked beside their champions, and
+        of how these fare.
         """
         self.number = number
         self.at: tuple[str | None, float] = (None, time.monotonic())
@@ -106,7 +109,8 @@ class Look:
         self.abandoned = False
         """Whether it is to end with what it is at."""
         self._registries, self._default = registries, default
-        self._followed, self._shadows, self._left_out, self._tell = followed, shadows, left_out, tell
+        self._followed, self._shadows, self._lives = followed, shadows, lives
+        self._left_out, self._tell = left_out, tell
         self._looked_at = dict[str, MarketRegistry]()
         self._told_of = set[str]()
         """The markets whose champion is new, or with which something is wrong."""
@@ -201,6 +205,7 @@ class Look:
             if one is None or one.champion is None or shadow_of(market) in self._left_out:
                 continue
             self.at = (shadow_of(market), time.monotonic())
+            self._lives.look(self._looked_at[market], one.champion.version)
             outcome = self._shadows.look(self._looked_at[market])
             if outcome is not None:
                 self._tell(self, outcome)

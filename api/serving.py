@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 
 from api.champion import Champion
+from api.live_following import LiveFollowing
 from api.metrics import Metrics
 from api.polling import Followed, Listed, Look, News, Outcome, Over, only, shadow_of, shadowed
 from api.registry_errors import FORESEEN, RegistryHangs, in_words, sameness
@@ -69,6 +70,7 @@ class Serving:
         """The markets that there are, once that is known."""
         self._followed: dict[str, Followed] = {}
         self.shadows = ShadowFollowing(metrics)
+        self._lives = LiveFollowing(metrics)
         self.default = self._follow(market or DEFAULT_MARKET)
         """The market that the routes without one speak for."""
         self._problem: str | None = None
@@ -229,7 +231,9 @@ class Serving:
         waited_for = frozenset(at for at, hang in self._hangs.items() if at is not None and now < hang.again_at)
         self._number += 1
         default = self._wanted, self.default.name
-        look = Look(self._number, self._registries, default, dict(self._followed), self.shadows, waited_for, tell)
+        look = Look(
+            self._number, self._registries, default, dict(self._followed), self.shadows, self._lives, waited_for, tell
+        )
         self._looks = [one for one in self._looks if one.alive] + [look]
         look.start()
         return look

@@ -70,9 +70,9 @@ class LiveDamaged(Exception):
 def write_live(registry: Registry, live: Live) -> Path:
     """Put the figures in place of the last ones, by one rename; raises UnknownVersion for one that is not there."""
     registry.path(live.version)
-    folder = registry.folder / FOLDER
+    target = live_file(registry, live.version)
+    folder = target.parent
     folder.mkdir(exist_ok=True)
-    target = folder / f"{live.version}.json"
     replacement = folder / f".{live.version}.{uuid4().hex}"
     try:
         disk.write(replacement, msgspec.json.format(msgspec.json.encode(live), indent=2))
@@ -83,9 +83,14 @@ def write_live(registry: Registry, live: Live) -> Path:
     return target
 
 
+def live_file(registry: Registry, version: str) -> Path:
+    """Where the latest figures of a version are, if there are any."""
+    return registry.folder / FOLDER / f"{version}.json"
+
+
 def read_live(registry: Registry, version: str) -> Live | None:
     """The latest figures of a version, or None where nobody has looked yet; raises LiveDamaged for anything else."""
-    path = registry.folder / FOLDER / f"{version}.json"
+    path = live_file(registry, version)
     try:
         content = disk.read(path, MOST_LIVE)
     except FileNotFoundError:

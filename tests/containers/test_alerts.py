@@ -10,7 +10,9 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from api.metrics import Metrics
+from prediction_log.writer import State
 from tests.containers.stack import ROOT, reason_to_skip, say, told
+from tests.model_registry.test_live import figures
 
 IMAGE = "prom/prometheus:v2.53.3"
 RULES = ROOT / "containers" / "prometheus" / "alerts.yaml"
@@ -75,7 +77,10 @@ def test_every_figure_of_the_api_that_an_alert_asks_for_is_one_that_it_has() -> 
 
 def figures_that_there_are() -> set[str]:
     """The names of the API's figures."""
-    return {sample.name for family in text_string_to_metric_families(every_figure()) for sample in family.samples}
+    families = list(text_string_to_metric_families(every_figure()))
+    # A gauge is called as its family is, whether it has a value yet or not.
+    gauges = {family.name for family in families if family.type == "gauge"}
+    return gauges | {sample.name for family in families for sample in family.samples}
 
 
 def every_figure() -> str:
@@ -84,6 +89,9 @@ def every_figure() -> str:
     metrics.follows("new-york")
     metrics.answered("POST", "/classify", 200, 0.001, "new-york")
     metrics.predicted("new-york", "High", "tree-1")
+    metrics.shadowed("new-york", "tree-2")
+    metrics.fares("new-york", "tree-1", figures("tree-1"))
+    metrics.log.states = lambda: {"predictions": State(1, {"full": 0, "failed": 0}, 0, None)}
     return metrics.page().decode()
 
 
