@@ -21,7 +21,7 @@ from mle_assets.pictures.metadata import Pictures
 from mle_assets.release.champion import Release
 from model_registry.market import DEFAULT_MARKET, Market, find_market, find_markets
 from model_registry.market import FOLDER as MARKET_FOLDER
-from model_registry.settings import DEFAULT_REGISTRY
+from model_registry.settings import DEFAULT_PREDICTION_LOG, DEFAULT_REGISTRY, OrOff
 
 logger = logging.getLogger("mle_assets.markets")
 
@@ -47,7 +47,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """How sure the gate must be that a challenger is better, from 0.5 to below 1."""
     gate_margin: float = 0.0
     """By how much log loss a challenger must be better, at least."""
-    prediction_log: str = "var/predictions"
+    prediction_log: OrOff = DEFAULT_PREDICTION_LOG
     """The folder of the prediction log, which the API writes; empty where none is to be read."""
     served_days: Annotated[int, Meta(ge=1)] = 90
     """How many days of served listings are kept as tables, beside the log itself."""
