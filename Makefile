@@ -35,6 +35,10 @@ $(INSTALLED): requirements/dev.txt pyproject.toml
 demo: $(INSTALLED) ## the whole story: train, promote, serve, ask (SNAPSHOT=path-or-url for other data)
 	@python -m local.demo
 
+.PHONY: demo-loop
+demo-loop: $(INSTALLED) ## listings drift, feedback shows the loss, a newer snapshot mends it (made-up listings)
+	@python -m local.loop
+
 .PHONY: up
 up: $(INSTALLED) ## start the UI, the daemon and the API and keep them up (UI_PORT=3000 PORT=8000)
 	@UI_PORT=$(UI_PORT) PORT=$(PORT) python -m local.up
