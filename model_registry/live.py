@@ -7,6 +7,7 @@ from uuid import uuid4
 import msgspec
 
 from model_registry import disk
+from model_registry.history import Decision
 from model_registry.store import Registry
 
 FOLDER = "live"
@@ -99,3 +100,34 @@ def read_live(registry: Registry, version: str) -> Live | None:
         return msgspec.json.decode(content, type=Live)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise LiveDamaged(f"{path} is damaged ({error}): remove it, the next monitoring run writes it anew") from error
+
+
+def quoting_the_shadow(decision: Decision, registry: Registry, version: str) -> Decision:
+    """The decision about a version with what was found out of it as the champion's shadow, if it was that.
+
+    Whatever keeps that from being read keeps nothing from being decided.
+    """
+    champion = registry.champion()
+    try:
+        live = None if champion is None else read_live(registry, champion.version)
+    except (LiveDamaged, OSError):
+        return decision
+    rival = next((one for one in live.rivals if one.version == version), None) if live else None
+    if live is None or rival is None:
+        return decision
+    told = (
+        f"As the shadow of {live.version} it was asked about {rival.asked:,} listings and missed {rival.missed:,}; of "
+        f"{rival.listings:,} whose truth is known it alone was right {rival.only_shadow_right:,} times, the champion "
+        f"alone {rival.only_version_right:,}."
+    )
+    numbers = {
+        "shadow_asked": rival.asked,
+        "shadow_missed": rival.missed,
+        "shadow_listings": rival.listings,
+        "shadow_alone_right": rival.only_shadow_right,
+        "champion_alone_right": rival.only_version_right,
+        "shadow_p_value": rival.p_value,
+    }
+    return msgspec.structs.replace(
+        decision, reason=f"{decision.reason.rstrip('.')}. {told}", numbers={**decision.numbers, **numbers}
+    )

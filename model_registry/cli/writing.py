@@ -12,6 +12,7 @@ from model_registry.cli.options import because, full_id, pass_registry
 from model_registry.cli.refusals import in_words, refuse
 from model_registry.cli.terminal import print_wrapped
 from model_registry.history import Decision
+from model_registry.live import quoting_the_shadow
 from model_registry.store import Registry
 
 
@@ -29,7 +30,7 @@ def promote(registry: Registry, version: str, reason: str) -> None:
     """Make VERSION the champion, whatever the gate says."""
     with in_words(registry):
         target = full_id(registry, version)
-        decision = Decision(promote=True, reason=reason)
+        decision = quoting_the_shadow(Decision(promote=True, reason=reason), registry, target)
         before = registry.champion()
         champion = registry.promote(target, decision, run_id=None, actor=getpass.getuser())
     if before is not None and before.version == target:

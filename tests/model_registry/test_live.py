@@ -7,7 +7,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from model_registry.live import Live, LiveDamaged, Rival, read_live, write_live
+from model_registry.history import Decision
+from model_registry.live import Live, LiveDamaged, Rival, quoting_the_shadow, read_live, write_live
 from model_registry.store import Registry, UnknownVersion
 from tests.making import PROMOTE, publish
 from tests.model_registry.commands import run
@@ -107,6 +108,47 @@ def test_models_live_shows_the_champions(registry: Registry) -> None:
     ]
     as_json = msgspec.json.decode(run(registry, "live", "--json").stdout, type=Live)
     assert as_json == figures(version, rivals=(rival,))
+
+
+RIVAL = Rival(
+    version="",
+    asked=500,
+    missed=20,
+    listings=120,
+    only_shadow_right=14,
+    only_version_right=6,
+    p_value=0.0784,
+)
+
+
+def test_who_promotes_a_shadow_has_its_figures_in_the_history(registry: Registry) -> None:
+    [first] = registry.versions()
+    second = publish(registry, 1)
+    write_live(registry, figures(first, rivals=(msgspec.structs.replace(RIVAL, version=second),)))
+    assert run(registry, "promote", second, "--reason", "better in the shadow").exit_code == 0
+    decision = registry.history()[-1].decision
+    assert decision.reason == (
+        f"better in the shadow. As the shadow of {first} it was asked about 500 listings and missed 20; of 120 whose "
+        "truth is known it alone was right 14 times, the champion alone 6."
+    )
+    assert decision.numbers == {
+        "shadow_asked": 500,
+        "shadow_missed": 20,
+        "shadow_listings": 120,
+        "shadow_alone_right": 14,
+        "champion_alone_right": 6,
+        "shadow_p_value": 0.0784,
+    }
+
+
+def test_of_a_version_that_was_no_shadow_nothing_is_quoted_nor_where_it_cannot_be_read(registry: Registry) -> None:
+    [first] = registry.versions()
+    decision = Decision(promote=True, reason="why", numbers={"log_loss": 0.7})
+    assert quoting_the_shadow(decision, registry, "tree-1") == decision
+    path = write_live(registry, figures(first, rivals=(RIVAL,)))
+    assert quoting_the_shadow(decision, registry, "tree-1") == decision
+    path.write_text("{")
+    assert quoting_the_shadow(decision, registry, "tree-1") == decision
 
 
 def test_models_live_without_a_champion_says_so(tmp_path: Path) -> None:
