@@ -49,7 +49,7 @@ train: $(INSTALLED) ## only train: from the snapshot to the leaderboard
 
 .PHONY: test
 test: $(INSTALLED) ## run the tests
-	@python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile
+	@python -m pytest --numprocesses=4 --dist=loadfile
 
 .PHONY: test-pythons
 test-pythons: ## run the tests with every other Python found, each in an environment of its own

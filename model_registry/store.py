@@ -240,12 +240,12 @@ class Registry:
         """
         with self._writing():
             standing = champions(self.history())
-            if not standing:
+            if to is None and not standing:
                 raise NothingToRollBackTo("There is no champion yet: see `models list` for what could be promoted.")
             if to is None and len(standing) < 2:
                 raise NothingToRollBackTo("There is no champion before the present one: see `models history`.")
             target = to if to is not None else standing[-2]
-            if target == standing[-1]:
+            if standing and target == standing[-1]:
                 raise NothingToRollBackTo(f"{target} is the champion already: nothing to change.")
             self.open(target)
             return self._point(self._event("rollback", target, decision, run_id, actor))

@@ -185,6 +185,12 @@ def test_rollback_goes_back_one_champion_at_a_time(registry: Registry) -> None:
     assert [event.action for event in registry.history()] == ["promotion"] * 3 + ["rollback"] * 2
 
 
+def test_rollback_to_a_named_version_needs_no_champion_before_it(registry: Registry) -> None:
+    version = publish(registry, 0)
+    assert registry.rollback(version, decision=PROMOTE, actor="test").version == version
+    assert [event.action for event in registry.history()] == ["rollback"]
+
+
 def test_a_champion_that_was_rolled_back_from_may_be_pruned_and_the_ones_before_it_not(registry: Registry) -> None:
     versions = [publish(registry, seed) for seed in range(3)]
     for version in versions:
