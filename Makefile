@@ -35,6 +35,10 @@ $(INSTALLED): requirements/dev.txt pyproject.toml
 demo: $(INSTALLED) ## the whole story: train, promote, serve, ask (SNAPSHOT=path-or-url for other data)
 	@python -m local.demo
 
+.PHONY: demo-loop
+demo-loop: $(INSTALLED) ## listings drift, feedback shows the loss, a newer snapshot mends it (made-up listings)
+	@python -m local.loop
+
 .PHONY: up
 up: $(INSTALLED) ## start the UI, the daemon and the API and keep them up (UI_PORT=3000 PORT=8000)
 	@UI_PORT=$(UI_PORT) PORT=$(PORT) python -m local.up
@@ -107,15 +111,15 @@ compose-roll: ## replace the API's replicas one by one by those of TAG, without 
 compose-down: ## stop and remove the containers; the volumes stay
 	@docker compose down
 
-# The three volumes under one folder, in a container that may read and write all of them.
+# The volumes under one folder, in a container that may read and write all of them.
 WITH_VOLUMES = project=$$(docker compose config | sed -n 's/^name: //p'); \
 	in_volumes() { docker run --rm --interactive --user 0 --network none --entrypoint "$$1" \
-	$$(for volume in database assets registry; do echo "--volume $${project}_$$volume:/volumes/$$volume"; done) \
+	$$(for volume in database assets registry predictions; do echo "--volume $${project}_$$volume:/volumes/$$volume"; done) \
 	$$(docker compose config --images | grep -m1 dagster:) "$${@:2}"; }
 STATEFUL := daemon webserver code postgres
 
 .PHONY: compose-backup
-compose-backup: ## put the three volumes into one file (BACKUP=backup.tar.gz); the API answers meanwhile
+compose-backup: ## put the volumes into one file (BACKUP=backup.tar.gz); the API answers meanwhile
 	@$(WITH_VOLUMES)
 	[ ! -e "$(BACKUP)" ] || { echo "$(BACKUP) is there already: name another with BACKUP=file"; exit 1; }
 	trap 'rm -f "$(BACKUP).part"; docker compose up --no-build --detach --wait' EXIT
@@ -131,7 +135,9 @@ compose-restore: ## put such a file in place of what the three volumes hold, and
 	gzip --test "$(BACKUP)"
 	docker compose create --no-build
 	docker compose stop
-	in_volumes find /volumes -mindepth 2 -delete
+	# What the file does not hold, as one of an older version may not, stays as it is.
+	held=$$(tar -tzf "$(BACKUP)" | cut -d/ -f2 | sort -u)
+	for volume in $$held; do in_volumes find "/volumes/$$volume" -mindepth 1 -delete; done
 	in_volumes tar --numeric-owner -C /volumes -xz <"$(BACKUP)"
 	docker compose up --no-build --detach --wait
 

@@ -7,7 +7,7 @@ from litestar.config.cors import CORSConfig
 from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.exceptions import HTTPException
-from litestar.status_codes import HTTP_200_OK
+from litestar.status_codes import HTTP_200_OK, HTTP_202_ACCEPTED
 
 from api import documentation, home, routes
 from api.asgi import ASGIRoute, found_once, give_parameters
@@ -38,6 +38,9 @@ def create_app(settings: Settings, serving: Serving | None = None) -> Litestar:
                 ["/classify", "/markets/{market:str}/classify"], guards=guards, copy_scope=False, service=service
             )(routes.classify),
             post("/classify/batch", status_code=HTTP_200_OK, guards=guards)(routes.classify_batch),
+            post("/feedback", status_code=HTTP_202_ACCEPTED, guards=key_guard(settings.keys_for_feedback()))(
+                routes.feedback
+            ),
             get("/model", guards=guards)(routes.model),
             get("/model/card", guards=guards)(routes.card),
             get("/model/inputs", guards=guards)(routes.inputs),

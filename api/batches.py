@@ -6,12 +6,17 @@ loop have its turn every millisecond.
 
 import os
 from collections import Counter
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
 from api.champion import Champion
+from api.champion import answers as answers_to
+from api.microbatch import nowhere
 from api.schemas import Answer, BadListing
 from api.validation import Invalid
 from model_registry.listing import Listing, PriceCategory
@@ -40,7 +45,13 @@ def executor() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(min(cores, MOST_THREADS), thread_name_prefix="batch")
 
 
-def answer_batch(champion: Champion, body: bytes, *, probabilities: bool, partial: bool) -> AnsweredBatch:
+Log = Callable[[Sequence[int], Sequence[Listing], NDArray[np.float32]], None]
+"""Told of listings that were answered: their places in the batch, themselves and their probabilities (n, 4)."""
+
+
+def answer_batch(
+    champion: Champion, body: bytes, *, probabilities: bool, partial: bool, log: Log = nowhere
+) -> AnsweredBatch:
     """The answers to a batch in order; `partial` answers the good listings among bad ones.
 
     Raises Invalid where the body is no batch or, unless `partial`, a listing in it is wrong.
@@ -49,8 +60,13 @@ def answer_batch(champion: Champion, body: bytes, *, probabilities: bool, partia
     parts, categories = list[bytes](), Counter[PriceCategory]()
     for start in range(0, len(rows), PART):
         part = rows[start : start + PART]
-        good = [row for row in part if isinstance(row, Listing)]
-        answers = champion.answers(good, probabilities=[probabilities] * len(good))
+        places = [place for place, row in enumerate(part, start) if not isinstance(row, Invalid)]
+        good = [row for row in part if not isinstance(row, Invalid)]
+        answers = list[Answer]()
+        if good:
+            of_each = champion.probabilities(good)
+            answers = answers_to(good, of_each, probabilities=[probabilities] * len(good))
+            log(places, good, of_each)
         categories.update(answer.price_category for answer in answers)
         parts.append(_encode(_in_place(part, answers))[1:-1])
     return AnsweredBatch(b"[%b]" % b",".join(parts), categories)

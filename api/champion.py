@@ -31,7 +31,7 @@ class Champion:
     market: Market
     neighbourhoods: Mapping[str, int]
     """The market's codes; looked up once, for each listing is answered with them."""
-    reader: Reader
+    reader: Reader[Listing]
     """Of listings of that market."""
     headers: dict[str, str]
     raw_headers: tuple[tuple[bytes, bytes], ...]
@@ -83,18 +83,13 @@ class Champion:
         """The id of the version that answers."""
         return self.model.version
 
+    def probabilities(self, listings: Sequence[Listing]) -> NDArray[np.float32]:
+        """What the model says of each listing, in order: (n, 4), n at least 1."""
+        return self.classifier.probabilities(encode_all(listings, self.neighbourhoods))
+
     def answers(self, listings: Sequence[Listing], *, probabilities: Sequence[bool]) -> list[Answer]:
         """The answer to each listing, in order, with the probabilities where they are asked for."""
-        if not listings:
-            return []
-        of_each = self.classifier.probabilities(encode_all(listings, self.neighbourhoods))
-        codes = of_each.argmax(axis=1).tolist()
-        if not any(probabilities):
-            return [Answer(listing.id, CATEGORIES[code]) for listing, code in zip(listings, codes, strict=True)]
-        return [
-            Answer(listing.id, CATEGORIES[code], Probabilities(*row) if asked_for else None)
-            for listing, code, row, asked_for in zip(listings, codes, of_each.tolist(), probabilities, strict=True)
-        ]
+        return answers(listings, self.probabilities(listings), probabilities=probabilities) if listings else []
 
     def explained(self, listing: Listing, answer: Answer) -> Answer:
         """The answer to a listing with the reasons for it: tens of milliseconds of work, beside the event loop."""
@@ -104,3 +99,16 @@ class Champion:
         category = CATEGORIES.index(answer.price_category)
         found = explain(self.classifier.probabilities, row, self.background, category)
         return msgspec.structs.replace(answer, explanation=Explanation(found.base, found.contributions))
+
+
+def answers(
+    listings: Sequence[Listing], of_each: NDArray[np.float32], *, probabilities: Sequence[bool]
+) -> list[Answer]:
+    """The answer to each listing, by the probabilities (n, 4) that a model gave, with them where they are asked for."""
+    codes = of_each.argmax(axis=1).tolist()
+    if not any(probabilities):
+        return [Answer(listing.id, CATEGORIES[code]) for listing, code in zip(listings, codes, strict=True)]
+    return [
+        Answer(listing.id, CATEGORIES[code], Probabilities(*row) if asked_for else None)
+        for listing, code, row, asked_for in zip(listings, codes, of_each.tolist(), probabilities, strict=True)
+    ]

@@ -8,6 +8,7 @@ import msgspec
 from api.auth import KEY_NEEDED
 from api.concurrency import TOO_MANY
 from api.errors import FAILED
+from api.feedback import READER
 from api.schemas import Health, Problem, WrongField
 from api.settings import Settings
 from api.validation import Invalid, reader_of
@@ -15,6 +16,12 @@ from model_registry.market import Market
 from model_registry.settings import DEFAULT_REGISTRY
 
 NOT_PROMOTED = f"No model has been promoted in {DEFAULT_REGISTRY} yet: run the pipeline."
+
+FEEDBACK = {"request_id": "9f86d081884c7d659a2feaa0c55ad015", "price": 129.0, "observed_at": "2026-11-24T12:00:00Z"}
+"""What a client sends."""
+WRONG_FEEDBACK = {"request_id": "not plain", "price": -1}
+"""One with two faults."""
+NO_LOG = "No feedback is taken here: PREDICTION_LOG is empty."
 
 UNKNOWN_MARKET = "atlantis"
 _NO_BOOL = WrongField("expected bool, got str", "probabilities")
@@ -53,12 +60,21 @@ def wrong_batch(market: Market) -> list[dict[str, Any]]:
 
 def refused_listing(market: Market) -> Problem:
     """What is answered to `wrong_listing`."""
-    return _refused(reader_of(market).listing, wrong_listing(market))
+    return _refused(reader_of(market).one, wrong_listing(market))
 
 
 def refused_batch(market: Market) -> Problem:
     """What is answered to `wrong_batch`."""
     return _refused(reader_of(market).batch, wrong_batch(market))
+
+
+def refusals_of_feedback() -> Examples:
+    """What is answered to feedback besides."""
+    return {
+        400: {"wrong fields": _refused(READER.one, WRONG_FEEDBACK)},
+        404: {"no log": Problem(404, NO_LOG)},
+        503: {"too many": TOO_MANY},
+    }
 
 
 def not_ready() -> Health:

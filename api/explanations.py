@@ -1,19 +1,14 @@
 """Explanations: worked out beside the event loop, by a thread that leaves it whatever it wants of the processor."""
 
 import asyncio
-import os
-import threading
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 
 from api.champion import Champion
 from api.concurrency import ConcurrencyLimit
 from api.metrics import Metrics
+from api.niceness import give_way
 from api.schemas import Answer
 from model_registry.listing import Listing
-
-_LAST = 19
-"""The niceness of what runs only when nothing else wants to."""
 
 
 class Explainer:
@@ -23,7 +18,7 @@ class Explainer:
         """Have room for so many, the one under way among them."""
         self._metrics = metrics
         self._room = ConcurrencyLimit(limit, metrics)
-        self._executor = ThreadPoolExecutor(1, thread_name_prefix="explanation", initializer=_give_way)
+        self._executor = ThreadPoolExecutor(1, thread_name_prefix="explanation", initializer=give_way)
 
     async def explain(self, champion: Champion, listing: Listing, answer: Answer) -> Answer:
         """The champion's answer to a listing, with the reasons for it."""
@@ -36,10 +31,3 @@ class Explainer:
     def end(self) -> None:
         """Work out none that is not under way."""
         self._executor.shutdown(wait=False, cancel_futures=True)
-
-
-def _give_way() -> None:
-    # Linux gives each thread a niceness of its own; elsewhere it would be the whole process's.
-    if os.uname().sysname == "Linux":
-        with suppress(OSError):
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _LAST)

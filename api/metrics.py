@@ -1,6 +1,7 @@
 """What Prometheus is told. One process serves, and replicas are scraped one by one, so no figure is shared."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 
 from prometheus_client import (
     CollectorRegistry,
@@ -12,10 +13,14 @@ from prometheus_client import (
     generate_latest,
 )
 
+from api.log_metrics import LogMetrics
 from api.loop_metrics import LoopCounter, LoopHistogram
 from api.schemas import Model
+from model_registry.live import Live
 
 _BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+
+SHADOW_OUTCOMES = ("answered", "busy", "failed")
 
 _STATUS = {status: str(status) for status in range(100, 600)}
 
@@ -28,6 +33,7 @@ class Metrics:
         self.before_page: Callable[[], None] = lambda: None
         """Called before the figures are told: for who counts some later."""
         self._registry = to = CollectorRegistry()
+        self.log = LogMetrics(to)
         ProcessCollector(registry=to)
         PlatformCollector(registry=to)
         GCCollector(registry=to)
@@ -56,6 +62,38 @@ class Metrics:
         self._refusals = Counter(
             "api_model_refusals", "Champions that were refused; the old one stays.", ["market"], registry=to
         )
+        self._shadow = Gauge(
+            "api_shadow_info", "The version asked beside the champion.", ["market", "version"], registry=to
+        )
+        self._shadow_versions: dict[str, str] = {}
+        self._shadow_failing = Gauge(
+            "api_shadow_failing", "1 where the registry's shadow cannot be asked.", ["market"], registry=to
+        )
+        self._shadow_answers = Counter(
+            "api_shadow_answers",
+            "Listings the shadow was to be asked about: answered, dropped because it was busy, or failed.",
+            ["market", "version", "outcome"],
+            registry=to,
+        )
+        self._shadow_agreements = Counter(
+            "api_shadow_agreements",
+            "Listings that the shadow answered with the champion's category.",
+            ["market", "version"],
+            registry=to,
+        )
+        of_champion = ["market", "version"]
+        self._live = {
+            name: Gauge(f"api_live_{name}", what, of_champion, registry=to)
+            for name, what in {
+                "time_seconds": "When it was looked last how the champion fares, in seconds since 1970.",
+                "labelled": "Answers of the champion whose truth is known.",
+                "accuracy": "How many of those were right.",
+                "test_accuracy": "How many were on its test listings.",
+                "below_test": "1 where it is right less often than on those, beyond chance.",
+                "drifted": "1 where listings asked about are not those that it learned from.",
+            }.items()
+        }
+        self._fares: dict[str, str] = {}
         self._failures = Counter("api_registry_failures", "Looks at the registry that failed.", registry=to)
         self._turned_away = Counter("api_turned_away", "Requests answered with 503 for want of room.", registry=to)
         self._ended = Counter(
@@ -98,6 +136,7 @@ class Metrics:
         """Show a market's figures, which are 0 as yet: what was never there does not increase to an alert rule."""
         self._loads.labels(market)
         self._refusals.labels(market)
+        self._shadow_failing.labels(market)
 
     def loaded(self, market: str, model: Model) -> None:
         """Say which model answers for a market from now on."""
@@ -110,6 +149,48 @@ class Metrics:
     def refused(self, market: str) -> None:
         """Count a champion that cannot be served."""
         self._refusals.labels(market).inc()
+
+    def shadowed(self, market: str, version: str | None) -> None:
+        """Say which version is asked beside a market's champion from now on, if any."""
+        if market in self._shadow_versions:
+            self._shadow.remove(market, self._shadow_versions.pop(market))
+        if version is not None:
+            self._shadow_versions[market] = version
+            self._shadow.labels(market, version).set(1)
+            for outcome in SHADOW_OUTCOMES:
+                self._shadow_answers.labels(market, version, outcome)
+            self._shadow_agreements.labels(market, version)
+
+    def shadow_fails(self, market: str, *, fails: bool) -> None:
+        """Say whether something is wrong with a market's shadow."""
+        self._shadow_failing.labels(market).set(fails)
+
+    def asked_shadow(self, market: str, version: str, outcomes: Mapping[str, int], agreements: int = 0) -> None:
+        """Count what came of listings that the shadow was to be asked about; any thread may."""
+        for outcome, listings in outcomes.items():
+            self._shadow_answers.labels(market, version, outcome).inc(listings)
+        self._shadow_agreements.labels(market, version).inc(agreements)
+
+    def fares(self, market: str, version: str, live: Live | None) -> None:
+        """Say how a market's champion fares, as far as it is known; the thread of a look may."""
+        if (before := self._fares.pop(market, None)) is not None:
+            for gauge in self._live.values():
+                with suppress(KeyError):  # an accuracy that was not known
+                    gauge.remove(market, before)
+        if live is None:
+            return
+        self._fares[market] = version
+        known = {
+            "time_seconds": live.at.timestamp(),
+            "labelled": live.labelled,
+            "accuracy": live.accuracy,
+            "test_accuracy": live.test_accuracy,
+            "below_test": live.verdict == "below its test",
+            "drifted": live.drift == "drift",
+        }
+        for name, value in known.items():
+            if value is not None:
+                self._live[name].labels(market, version).set(value)
 
     def look_failed(self) -> None:
         """Count a look at the registry that failed."""

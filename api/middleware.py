@@ -4,6 +4,7 @@ import os
 import re
 import time
 from collections.abc import Callable
+from typing import Any, cast
 
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -12,6 +13,8 @@ from api.journal import Answered, Journal
 from api.metrics import Metrics
 
 REQUEST_ID = "X-Request-Id"
+_ID = "request_id"
+"""Where a request's id is in its scope."""
 _PLAIN_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 # https://www.w3.org/TR/trace-context/#traceparent-header: nothing may follow in version 00, and ff is none.
 _TRACE = re.compile(
@@ -54,6 +57,7 @@ def observed(
             if not ids:
                 ids.extend(_new_ids())
             request_id = ids.pop()
+        cast("dict[str, Any]", scope)[_ID] = request_id
         status, version = 500, None
         path, method = scope["path"], scope["method"]
 
@@ -104,6 +108,11 @@ def observed(
             journal.add(answered)
 
     return handle
+
+
+def request_id_of(scope: Scope) -> bytes:
+    """The id of a request, as its answer's header names it."""
+    return cast("dict[str, Any]", scope)[_ID]
 
 
 def parts_of(path: str) -> list[str]:

@@ -4,6 +4,7 @@ import msgspec
 
 from api import examples
 from api.auth import KEY_HEADER
+from api.feedback import Accepted, Feedback
 from api.inputs import Inputs
 from api.middleware import REQUEST_ID
 from api.openapi_parts import (
@@ -33,6 +34,7 @@ from model_registry.market import Market
 _OF_A_MARKET = "OfAMarket"
 _TAGS = {
     "listings": "What will they cost?",
+    "feedback": "What did they cost?",
     "model": "What answers, and where does it come from?",
     "markets": "The same for each city that the registry has models of.",
     "health": "Is the service alive, and can it answer?",
@@ -47,7 +49,7 @@ def document(settings: Settings, market: Market, category: PriceCategory) -> Par
     `category` is what the market's example listing is answered with.
     """
     components, schemes, example = _schemas(market), _schemes(), market.example()
-    secured = bool(settings.keys())
+    secured, feedback_secured = bool(settings.keys()), bool(settings.keys_for_feedback())
     told = examples.refusals(settings)
     answer = Answer(int(example["id"]), category)
     listings = {"type": "array", "items": ref(Listing), "minItems": 1, "maxItems": MOST_LISTINGS}
@@ -57,6 +59,12 @@ def document(settings: Settings, market: Market, category: PriceCategory) -> Par
     partial = flag("partial", "Answer the good listings; a bad one has its error in its place.")
     posting = refusals(_POSTING, told, secured=secured)
     reading = refusals(_READING, {**told, 503: {"no model": told[503]["no model"]}}, secured=secured)
+    several = {"type": "array", "items": ref(Feedback), "minItems": 1, "maxItems": MOST_LISTINGS}
+    telling = refusals(
+        (*_POSTING, *(() if settings.prediction_log else (404,))),
+        {**told, **examples.refusals_of_feedback()},
+        secured=feedback_secured,
+    )
     figures = refusals((500,), told, secured=secured)
     unknown = exemplified(ERRORS[404], ref(Problem), {"no such market": examples.unknown_market(market)})
     which = which_market(market)
@@ -91,6 +99,17 @@ def document(settings: Settings, market: Market, category: PriceCategory) -> Par
                     "200": answered(answers, [answer]),
                     **with_example(posting, "400", "wrong fields", examples.refused_batch(market)),
                 },
+            }
+        },
+        "/feedback": {
+            "post": {
+                "tags": ["feedback"],
+                "operationId": "feedback",
+                "summary": f"What turned out to be true of up to {MOST_LISTINGS:,} answers",
+                "description": "Each is a price or a category, with the request id of the answer that it is about. The "
+                "last one about an answer counts. It is taken down, and compared with the answer later.",
+                "requestBody": body("One, or a list", {"anyOf": [ref(Feedback), several]}, examples.FEEDBACK),
+                "responses": {"202": {**plain(ref(Accepted)), "description": "Taken down"}, **telling},
             }
         },
         "/model": {
@@ -199,7 +218,7 @@ def document(settings: Settings, market: Market, category: PriceCategory) -> Par
     }
     for operations in paths.values():
         for operation in operations.values():
-            if secured and "health" not in operation["tags"]:
+            if "401" in operation["responses"]:
                 operation["security"] = [{name: []} for name in schemes]
             for response in operation["responses"].values():
                 response["headers"] = {
@@ -216,7 +235,7 @@ def document(settings: Settings, market: Market, category: PriceCategory) -> Par
         "servers": [{"url": "./", "description": "This service, wherever a proxy has put it"}],
         "tags": [{"name": name, "description": text} for name, text in _TAGS.items()],
         "paths": paths,
-        "components": {"schemas": components, **({"securitySchemes": schemes} if secured else {})},
+        "components": {"schemas": components, **({"securitySchemes": schemes} if secured or feedback_secured else {})},
     }
 
 
@@ -231,6 +250,8 @@ def _schemas(market: Market) -> dict[str, Part]:
         Model,
         Problem,
         ServedMarket,
+        Feedback,
+        Accepted,
     ]
     _, components = msgspec.json.schema_components(kinds, ref_template=TEMPLATE)
     # With a name of its own, as other enums have: generators of clients make a type of it.
@@ -260,6 +281,11 @@ def _copy_of_a_market(components: dict[str, Part], name: str) -> None:
 
 def _schemes() -> dict[str, Part]:
     return {
-        "key": {"type": "apiKey", "in": "header", "name": KEY_HEADER, "description": "One of the service's API_KEYS"},
+        "key": {
+            "type": "apiKey",
+            "in": "header",
+            "name": KEY_HEADER,
+            "description": "One of the service's keys",
+        },
         "bearer": {"type": "http", "scheme": "bearer", "description": "The same key as a bearer token"},
     }

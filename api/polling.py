@@ -1,4 +1,7 @@
-"""One look at the registry: a thread of its own goes over all markets, and tells what is new as soon as it knows."""
+"""One look at the registry: a thread of its own goes over all markets, and tells what is new as soon as it knows.
+
+First over the champions; then, where nothing is new or wrong, over how they fare and who is asked beside them.
+"""
 
 import threading
 import time
@@ -6,15 +9,26 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from api.champion import Champion
+from api.live_following import LiveFollowing
+from api.registry_errors import PointerGone
+from api.shadow_following import ShadowFollowing, ShadowOutcome
 from model_registry.history import Champion as Pointer
 from model_registry.registries import MarketRegistry, Registries
 
 TURN_SECONDS = 0.5
 """How long a look goes on opening models; the rest is left to the next, which begins with the default market again."""
 
+_SHADOW = "the shadow of "
 
-class PointerGone(Exception):
-    """The registry named a champion before and names none any more."""
+
+def shadow_of(market: str) -> str:
+    """Where a look is while it is at a market's shadow: no market can be called so."""
+    return f"{_SHADOW}{market}"
+
+
+def shadowed(at: str | None) -> str | None:
+    """The market at whose shadow a look is, if it is at one."""
+    return at.removeprefix(_SHADOW) if at is not None and at.startswith(_SHADOW) else None
 
 
 class Followed:
@@ -59,7 +73,7 @@ class Over:
     """Whether no market is left to the next look."""
 
 
-News = Listed | Outcome | Over
+News = Listed | Outcome | ShadowOutcome | Over
 
 
 def only(markets: frozenset[str] | None) -> str | None:
@@ -79,17 +93,27 @@ class Look:
         registries: Registries,
         default: tuple[str | None, str],
         followed: Mapping[str, Followed],
+        shadows: ShadowFollowing,
+        lives: LiveFollowing,
         left_out: frozenset[str],
         tell: Callable[["Look", News], None],
     ) -> None:
-        """Look at all but `left_out`; `default` is the market of the settings, if any, and the one spoken for now."""
+        """Look at all but `left_out`; `default` is the market of the settings, if any, and the one spoken for now.
+
+        `followed`, `shadows` and `lives` are what is known of the markets, of who is asked beside their champions, and
+        of how these fare.
+        """
         self.number = number
         self.at: tuple[str | None, float] = (None, time.monotonic())
-        """The market it is at, None for the folder of all, and since when."""
+        """The market (or `shadow_of` one) it is at, None for the folder of all, and since when."""
         self.abandoned = False
         """Whether it is to end with what it is at."""
         self._registries, self._default = registries, default
-        self._followed, self._left_out, self._tell = followed, left_out, tell
+        self._followed, self._shadows, self._lives = followed, shadows, lives
+        self._left_out, self._tell = left_out, tell
+        self._looked_at = dict[str, MarketRegistry]()
+        self._told_of = set[str]()
+        """The markets whose champion is new, or with which something is wrong."""
         self._begun = time.monotonic()
         self._thread = threading.Thread(target=self._run, name="registry", daemon=True)
 
@@ -127,6 +151,8 @@ class Look:
             if count and time.monotonic() - self._begun > TURN_SECONDS:
                 return Over(failure, complete=False)
             self._open(market)
+        if failure is None:
+            self._over_shadows()
         return Over(failure)
 
     def _list(self) -> tuple[frozenset[str] | None, BaseException | None]:
@@ -146,8 +172,9 @@ class Look:
         self.at = (market, time.monotonic())
         one = self._followed.get(market)
         try:
-            pointer = self._pointer(self._registries.of(market))
+            pointer = self._pointer(self._registry(market))
         except BaseException as error:
+            self._told_of.add(market)
             self._tell(self, Outcome(market, error=error))
             return False
         if pointer is not None and (one is None or one.champion is None or one.champion.version != pointer.version):
@@ -161,12 +188,33 @@ class Look:
             return
         self.at = (market, time.monotonic())
         try:
-            registry = self._registries.of(market)
+            registry = self._registry(market)
             pointer = self._pointer(registry)
             outcome = Outcome(market, pointer and Champion.of(registry.open(pointer.version)))
         except BaseException as error:
             outcome = Outcome(market, error=error)
+        self._told_of.add(market)
         self._tell(self, outcome)
+
+    def _over_shadows(self) -> None:
+        begun = time.monotonic()
+        for market in sorted(set(self._looked_at) - self._told_of, key=self._shadows.urgency):
+            one = self._followed.get(market)
+            if self.abandoned or time.monotonic() - begun > TURN_SECONDS:
+                return
+            if one is None or one.champion is None or shadow_of(market) in self._left_out:
+                continue
+            self.at = (shadow_of(market), time.monotonic())
+            self._lives.look(self._looked_at[market], one.champion.version)
+            outcome = self._shadows.look(self._looked_at[market])
+            if outcome is not None:
+                self._tell(self, outcome)
+
+    def _registry(self, market: str) -> MarketRegistry:
+        registry = self._looked_at.get(market)
+        if registry is None:
+            registry = self._looked_at[market] = self._registries.of(market)
+        return registry
 
     def _pointer(self, registry: MarketRegistry) -> Pointer | None:
         pointer, one = registry.champion(), self._followed.get(registry.market or "")

@@ -12,23 +12,29 @@ from litestar import MediaType, Response
 from litestar.di import NamedDependency
 from litestar.exceptions import HTTPException
 from litestar.params import FromPath, FromQuery
-from litestar.status_codes import HTTP_404_NOT_FOUND, HTTP_503_SERVICE_UNAVAILABLE
+from litestar.status_codes import HTTP_202_ACCEPTED, HTTP_404_NOT_FOUND, HTTP_503_SERVICE_UNAVAILABLE
 from litestar.types import HTTPScope, Receive, Send
 
+from api.afterwards import Afterwards
 from api.asgi import answer_other_method, flag, send_json
 from api.batches import INLINE_BYTES, answer_batch, executor
 from api.bodies import json_body
 from api.champion import Champion
 from api.concurrency import ConcurrencyLimit
+from api.examples import NO_LOG
 from api.explanations import Explainer
+from api.feedback import Accepted, read_feedback
 from api.inputs import Inputs
 from api.microbatch import Microbatch
-from api.middleware import parts_of
+from api.middleware import parts_of, request_id_of
 from api.pages import ApiRequest
 from api.polling import Followed
+from api.predictions import Predictions
+from api.sampling import Sample
 from api.schemas import Health, MarketHealth, Model, ServedMarket
 from api.serving import Serving
 from api.settings import Settings
+from api.shadow import Shadowing
 from api.validation_errors import cut
 
 DEFAULT_ROUTES = frozenset({"/classify", "/classify/batch", "/model", "/model/card", "/model/inputs"})
@@ -45,12 +51,16 @@ class Service:
     def __init__(self, serving: Serving, settings: Settings) -> None:
         """Answer nothing yet."""
         self.serving, self.metrics, self.settings = serving, serving.metrics, settings
-        self.microbatch = Microbatch(self.metrics)
+        self.predictions = Predictions(settings)
+        self.metrics.log.states = self.predictions.states
         self.answering = ConcurrencyLimit(settings.concurrency_limit, self.metrics)
         # The gateway sends a replica at most two fifths of its limit in large requests.
         self.answering_large = ConcurrencyLimit((settings.concurrency_limit + 1) // 2, self.metrics)
         self.executor: ThreadPoolExecutor | None = None
         self.explainer = Explainer(settings.explanation_limit, self.metrics)
+        self.shadowing = Shadowing(serving.shadows.models, self.metrics)
+        self.afterwards = Afterwards(self.predictions, self.shadowing, Sample(settings.shadow_sample))
+        self.microbatch = Microbatch(self.metrics, self.afterwards.singles)
         self.metrics.being_answered.set_function(lambda: self.answering.taken)
         self.metrics.concurrency_limit.set(settings.concurrency_limit)
 
@@ -63,12 +73,15 @@ class Service:
     async def running(self) -> AsyncGenerator[None]:
         """Follow the registry and answer batches as long as the context is open."""
         self.executor = executor()
+        self.predictions.start()
         try:
             async with self.serving.following():
                 yield
         finally:
             self.executor.shutdown(wait=False, cancel_futures=True)
             self.explainer.end()
+            await self.shadowing.end()
+            self.predictions.end()  # with what the shadow answered last
 
     def champion(self, market: str | None = None) -> Champion:
         """The model that answers for a market, by default the default one.
@@ -117,8 +130,10 @@ async def classify(scope: HTTPScope, receive: Receive, send: Send) -> None:
     champion = service.champion(scope["path_params"].get("market"))
     body = await json_body(scope, receive, limit=service.settings.body_limit, seconds=service.settings.body_seconds)
     with service.answering:
-        listing = champion.reader.listing(body)
-        answer = await service.microbatch.answer(champion, listing, probabilities=probabilities)
+        listing = champion.reader.one(body)
+        answer = await service.microbatch.answer(
+            champion, listing, probabilities=probabilities, request_id=request_id_of(scope)
+        )
         if explain:
             answer = await service.explainer.explain(champion, listing, answer)
     service.metrics.predicted(champion.market.name, answer.price_category, champion.version)
@@ -154,7 +169,8 @@ async def _batch(
     body = await json_body(
         request.scope, request.receive, limit=settings.batch_body_limit, seconds=settings.body_seconds
     )
-    work = bound(answer_batch, champion, body, probabilities=probabilities, partial=partial)
+    after = service.afterwards.batch(champion, request_id_of(request.scope))
+    work = bound(answer_batch, champion, body, probabilities=probabilities, partial=partial, log=after.answered)
     with service.answering:
         if len(body) <= INLINE_BYTES:
             batch = work()
@@ -163,7 +179,32 @@ async def _batch(
                 batch = await asyncio.get_running_loop().run_in_executor(service.executor, work)
     for category, listings in batch.categories.items():
         service.metrics.predicted(champion.market.name, category, champion.version, listings)
+    after.end()
     return Response(batch.content, headers=champion.headers, media_type=MediaType.JSON)
+
+
+async def feedback(request: ApiRequest, service: NamedDependency[Service]) -> Response[Accepted]:
+    """Take down what turned out to be true of answers; which ones they were is looked up later."""
+    if not service.predictions.on:
+        raise HTTPException(detail=NO_LOG, status_code=HTTP_404_NOT_FOUND)
+    settings = service.settings
+    body = await json_body(
+        request.scope, request.receive, limit=settings.batch_body_limit, seconds=settings.body_seconds
+    )
+    with service.answering:
+        if len(body) <= INLINE_BYTES:
+            told = read_feedback(body)
+        else:
+            with service.answering_large:
+                told = await asyncio.get_running_loop().run_in_executor(service.executor, read_feedback, body)
+    if not service.predictions.feedback(told):
+        problem = service.predictions.problem() or "too much waits to be written"
+        raise HTTPException(
+            detail=f"Feedback cannot be kept now ({problem}): send it again later.",
+            status_code=HTTP_503_SERVICE_UNAVAILABLE,
+            headers={"Retry-After": "5"},
+        )
+    return Response(Accepted(len(told)), status_code=HTTP_202_ACCEPTED)
 
 
 async def model(service: NamedDependency[Service]) -> Response[Model]:
@@ -223,13 +264,15 @@ async def livez() -> Health:
 async def readyz(service: NamedDependency[Service]) -> Response[Health]:
     """Ready from the default market's first verified champion until SIGTERM.
 
-    The detail tells of a newer champion that was refused, and `markets` how the others are.
+    The detail tells of a newer champion that was refused or a shadow that cannot be asked, and `markets` how the others
+    are.
     """
     serving = service.serving
     others = {one.name: _health(serving, one) for one in serving.markets() if one is not serving.default} or None
     if serving.champion is None or serving.ending:
         return Response(
-            Health("not ready", detail=serving.problem, markets=others), status_code=HTTP_503_SERVICE_UNAVAILABLE
+            Health("not ready", detail=serving.problem, markets=others, prediction_log=service.predictions.problem()),
+            status_code=HTTP_503_SERVICE_UNAVAILABLE,
         )
     model = serving.champion.model
     return Response(
@@ -237,17 +280,17 @@ async def readyz(service: NamedDependency[Service]) -> Response[Health]:
             "ready",
             model_version=model.version,
             synthetic=model.synthetic,
-            detail=serving.problem,
+            detail=serving.trouble_of(serving.default),
             markets=others,
+            prediction_log=service.predictions.problem(),
         )
     )
 
 
 def _health(serving: Serving, one: Followed) -> MarketHealth:
-    problem = serving.problem_of(one)
     if one.champion is None or serving.ending:
-        return MarketHealth("not ready", detail=problem)
-    return MarketHealth("ready", model_version=one.champion.version, detail=problem)
+        return MarketHealth("not ready", detail=serving.problem_of(one))
+    return MarketHealth("ready", model_version=one.champion.version, detail=serving.trouble_of(one))
 
 
 async def metrics(service: NamedDependency[Service]) -> Response[bytes]:

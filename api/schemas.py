@@ -112,6 +112,9 @@ class Health(msgspec.Struct, frozen=True, omit_defaults=True):
         dict[str, MarketHealth] | None,
         Meta(description="How the markets besides the default one are, by name; there only where there are any."),
     ] = None
+    prediction_log: Annotated[
+        str | None, Meta(description="What keeps answers from being logged, in words; answering goes on.")
+    ] = None
 
 
 class Area(msgspec.Struct, frozen=True):

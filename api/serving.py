@@ -7,10 +7,12 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 
 from api.champion import Champion
+from api.live_following import LiveFollowing
 from api.metrics import Metrics
-from api.polling import Followed, Listed, Look, News, Outcome, Over, PointerGone, only
+from api.polling import Followed, Listed, Look, News, Outcome, Over, only, shadow_of, shadowed
+from api.registry_errors import FORESEEN, RegistryHangs, in_words, sameness
+from api.shadow_following import ShadowFollowing, ShadowOutcome
 from model_registry.classifier import ModelRefused
-from model_registry.history import HistoryDamaged
 from model_registry.market import DEFAULT_MARKET
 from model_registry.registries import Registries
 from model_registry.store import UnknownVersion
@@ -26,19 +28,10 @@ HANGING_SECONDS = 5.0
 """A look that gets no further for longer is told of, and another one is begun; a model is opened in a fraction."""
 LONGEST_PATIENCE = 300.0
 """What hangs is looked at again after twice as long each time, up to this: what hangs is a thread."""
-MOST_WORDS = 500
 MOST_NAMES = 50
 """How many markets a sentence names."""
 
 logger = logging.getLogger("api.serving")
-
-
-class RegistryHangs(Exception):
-    """A look at the registry does not come back."""
-
-
-FORESEEN = (ModelRefused, UnknownVersion, HistoryDamaged, PointerGone, RegistryHangs, OSError)
-"""What can be wrong with a registry and says so in a sentence; anything else is logged with its traceback."""
 
 
 class Hang:
@@ -76,6 +69,8 @@ class Serving:
         self._there: frozenset[str] | None = None
         """The markets that there are, once that is known."""
         self._followed: dict[str, Followed] = {}
+        self.shadows = ShadowFollowing(metrics)
+        self._lives = LiveFollowing(metrics)
         self.default = self._follow(market or DEFAULT_MARKET)
         """The market that the routes without one speak for."""
         self._problem: str | None = None
@@ -138,6 +133,10 @@ class Serving:
             return None
         return self._nothing_promoted(one) if one.looked else "The champion has not been loaded yet."
 
+    def trouble_of(self, one: Followed) -> str | None:
+        """What is wrong at this moment with a market that is served or its shadow, in words."""
+        return self.problem_of(one) or self.shadows.problem_of(one.name)
+
     def served_in_words(self) -> str:
         """The names of the markets that are served, a long list cut off."""
         names = [champion.market.name for champion in self.champions()]
@@ -169,6 +168,9 @@ class Serving:
                 told_by, news = told
                 if isinstance(news, Outcome):
                     self._take(told_by.number, news)
+                elif isinstance(news, ShadowOutcome):
+                    if self.shadows.take(told_by.number, news):
+                        self._hangs.pop(shadow_of(news.market), None)
                 elif told_by is look:
                     if isinstance(news, Over):
                         self._end(news)
@@ -229,7 +231,9 @@ class Serving:
         waited_for = frozenset(at for at, hang in self._hangs.items() if at is not None and now < hang.again_at)
         self._number += 1
         default = self._wanted, self.default.name
-        look = Look(self._number, self._registries, default, dict(self._followed), waited_for, tell)
+        look = Look(
+            self._number, self._registries, default, dict(self._followed), self.shadows, self._lives, waited_for, tell
+        )
         self._looks = [one for one in self._looks if one.alive] + [look]
         look.start()
         return look
@@ -270,6 +274,7 @@ class Serving:
             one.problem = one.logged = None
         if outcome.champion is not None:
             one.champion, self._loaded = outcome.champion, True
+            self.shadows.promoted(one.name, outcome.champion.version)
             self.metrics.loaded(outcome.champion.market.name, outcome.champion.model)
             logger.info("Serving %s of %s", outcome.champion.version, one.name)
             self._choose_default()
@@ -282,7 +287,8 @@ class Serving:
             self._failed(None, over.error)
         else:
             self._problem = self._logged = None
-        if over.error or self._hangs or any(one.problem is not None for one in self._followed.values()):
+        hang = any(shadowed(at) is None for at in self._hangs)
+        if over.error or hang or any(one.problem is not None for one in self._followed.values()):
             self._good = False
         elif over.complete:
             self._last_good, self._good = time.monotonic(), True
@@ -290,8 +296,12 @@ class Serving:
     def _hung(self, at: str | None, since: float) -> None:
         hang = self._hangs.setdefault(at, Hang(since))
         hang.goes_on()
+        error, of_shadow = RegistryHangs(self._not_answered(at, hang.since)), shadowed(at)
+        if of_shadow is not None:
+            self.shadows.failed(of_shadow, error)
+            return
         self._counted = False
-        self._failed(None if at is None else self._follow(at), RegistryHangs(self._not_answered(at, hang.since)))
+        self._failed(None if at is None else self._follow(at), error)
         if at in (None, self.default.name):
             self._default_known.set()
 
@@ -301,12 +311,8 @@ class Serving:
         if not self._counted:
             self._counted = True
             self.metrics.look_failed()
-        foreseen = isinstance(error, FORESEEN)
-        words = str(error) if foreseen else f"The registry cannot be followed: {type(error).__name__}: {error}"
-        words = words if len(words) <= MOST_WORDS else words[:MOST_WORDS] + " …"
-        # Once as long as it lasts, whether a market meets it or the folder of all or both. The text of what was not
-        # foreseen may differ each time.
-        logged = type(error), words if foreseen and not isinstance(error, RegistryHangs) else ""
+        # Once as long as it lasts, whether a market meets it or the folder of all or both.
+        words, logged = in_words(error), sameness(error)
         known = {self._logged, self.default.logged if one is None else one.logged}
         if one is None:
             self._problem, self._logged = words, logged
@@ -317,14 +323,15 @@ class Serving:
         if one is not None and isinstance(error, (ModelRefused, UnknownVersion)):
             self.metrics.refused(one.name)
         of = "" if one is None or one is self.default else f" of {one.name}"
-        logger.error("The champion%s cannot be served: %s", of, words, exc_info=None if foreseen else error)
+        shown = None if isinstance(error, FORESEEN) else error
+        logger.error("The champion%s cannot be served: %s", of, words, exc_info=shown)
 
     def _hanging(self) -> dict[str | None, float]:
-        # What does not answer at this moment, and since when.
-        found = {at: hang.since for at, hang in self._hangs.items()}
+        # What does not answer at this moment, shadows aside, and since when.
+        found = {at: hang.since for at, hang in self._hangs.items() if shadowed(at) is None}
         if self._look is not None:
             at, since = self._look.at
-            if at not in found and time.monotonic() - since >= HANGING_SECONDS:
+            if shadowed(at) is None and at not in found and time.monotonic() - since >= HANGING_SECONDS:
                 found[at] = since
         return found
 

@@ -6,7 +6,7 @@ import msgspec
 from msgspec import Meta
 
 from model_registry.market import is_market_name
-from model_registry.settings import DEFAULT_REGISTRY, BadSetting
+from model_registry.settings import DEFAULT_PREDICTION_LOG, DEFAULT_REGISTRY, BadSetting, OrOff
 
 Positive = Annotated[int, Meta(ge=1)]
 Seconds = Annotated[float, Meta(gt=0)]
@@ -27,6 +27,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Peers whose X-Forwarded-For is believed, parted by commas, or *: the gateway in front."""
     api_keys: str = ""
     """Keys, parted by commas; with any set, all that answers about listings or models, and /metrics, needs one."""
+    prediction_log: OrOff = DEFAULT_PREDICTION_LOG
+    """The folder that answers and feedback are logged to; none are where it is empty."""
+    prediction_sample: Annotated[float, Meta(ge=0, le=1)] = 1.0
+    """The share of the answers that is logged."""
+    feedback_keys: str = ""
+    """Keys, parted by commas, that `/feedback` takes in place of API_KEYS."""
     cors_origins: str = ""
     """Origins whose pages may call the service, parted by commas; none unless set."""
     body_limit: Positive = 1_000_000
@@ -39,6 +45,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """How many requests may be answered at once, their bodies read, half of them large batches; one more is a 503."""
     explanation_limit: Positive = 8
     """How many explanations may be under way or wait for their turn; one more is a 503."""
+    shadow_sample: Annotated[float, Meta(ge=0, le=1)] = 0.1
+    """The share of the listings, from 0 to 1, that a market's shadow is asked about too, where it has one."""
     connection_limit: Positive = 1_000
     """How many connections may be open; for one more, the one that has kept the service waiting longest is closed."""
     buffer_limit: Positive = 64_000_000
@@ -71,6 +79,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def keys(self) -> tuple[str, ...]:
         """The keys, one by one."""
         return _parted(self.api_keys)
+
+    def keys_for_feedback(self) -> tuple[str, ...]:
+        """Those that feedback needs."""
+        return _parted(self.feedback_keys) or self.keys()
 
     def origins(self) -> tuple[str, ...]:
         """The origins, one by one."""

@@ -1,14 +1,16 @@
-"""From a request's body to listings, strictly; a body that is refused is refused with every wrong field.
+"""From a request's body to listings or feedback, strictly; a body that is refused is refused with every wrong field.
 
 Refusing costs no more than answering: faults are listed up to MOST_FAULTS, the others are only counted, and nothing
 that a client sent is shown at length.
 """
 
 import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import islice
-from typing import Annotated, Any
+from types import UnionType
+from typing import Annotated, Any, Generic, TypeVar, Union, get_args, get_origin
 
 import msgspec
 from msgspec import Meta
@@ -19,7 +21,7 @@ from model_registry.listing import Listing
 from model_registry.market import Market
 
 MOST_LISTINGS = 10_000
-"""How many listings a batch may hold."""
+"""How many listings a batch may hold, and how many feedbacks a request."""
 
 MOST_FAULTS = 100
 """How many wrong fields an answer lists; the others are counted."""
@@ -35,23 +37,27 @@ _number = msgspec.json.Decoder(float)
 # A listing has twelve keys and two texts, each between two quotation marks, and none can contain one: a body
 # with more has a key twice, of which a decoder would silently take the last.
 _QUOTES = 2 * (len(Listing.__struct_fields__) + 2)
-_INTEGERS = frozenset({"id", "accommodates", "beds", "bedrooms"})
 
 _AT_ONCE = 500_000
 """Bytes of a batch, some two thousand listings, that are decoded in one go: that takes three milliseconds."""
 
 # The whole of a list is decoded before its length is looked at, and five million zeros take 400 MB. A full batch has
-# twelve commas for each listing.
+# twelve commas for each listing, and fewer for each feedback.
 _MOST_COMMAS = 20 * MOST_LISTINGS
+
+
+Row = TypeVar("Row", bound=msgspec.Struct)
 
 
 @dataclass
 class Faults:
-    """What is wrong with a body: the faults that are listed, and how many more fields and listings are wrong."""
+    """What is wrong with a body: the faults that are listed, and how many more fields and rows are wrong."""
 
     listed: list[WrongField]
     fields: int = 0
-    listings: int = 0
+    rows: int = 0
+    noun: str = "listing"
+    """What a row is."""
 
     def add(self, fault: WrongField) -> None:
         """List one more if there is room, or count it."""
@@ -68,72 +74,78 @@ class Invalid(Exception):
         texts = [_in_words(one) for one in faults.listed]
         if faults.fields:
             texts.append(f"and {_counted(faults.fields, 'field')}")
-        if faults.listings:
-            texts.append(f"and {_counted(faults.listings, 'listing')}")
+        if faults.rows:
+            texts.append(f"and {_counted(faults.rows, faults.noun)}")
         super().__init__(f"{PREFIX}: {'; '.join(texts)}")
         self.faults = faults
 
     def problem(self) -> Problem:
         """The refusal as it is answered."""
         faults = self.faults
-        return Problem(400, str(self), faults.listed, omitted=faults.fields + faults.listings)
+        return Problem(400, str(self), faults.listed, omitted=faults.fields + faults.rows)
 
 
-def reader_of(market: Market) -> "Reader":
+def reader_of(market: Market) -> "Reader[Listing]":
     """What reads the listings of a market."""
-    return _reader(market.listing)
+    return _listings(market.listing)
 
 
-class Reader:
-    """Reads listings of one market."""
+class Reader(Generic[Row]):
+    """Reads rows of one kind, one of them or a list."""
 
-    def __init__(self, kind: type[Listing]) -> None:
-        """Read listings of a kind: `Listing`, with the neighbourhoods that there are."""
-        self._listing = msgspec.json.Decoder(kind)
+    def __init__(self, kind: type[Row], noun: str, quotes: Callable[[Sequence[Row]], int]) -> None:
+        """Read rows of a kind, which errors call by a noun.
+
+        `quotes` is how many quotation marks rows have: more in a body stand around keys that are there twice.
+        """
+        self._row = msgspec.json.Decoder(kind)
         self._batch = msgspec.json.Decoder(Annotated[list[kind], Meta(min_length=1, max_length=MOST_LISTINGS)])
-        self._kind = kind
-        self._kinds: dict[str, Any] = {field.name: field.type for field in msgspec.structs.fields(kind)}
-        self._fields = {name: msgspec.json.Decoder(of_field) for name, of_field in self._kinds.items()}
+        self._kind, self._noun, self._quotes = kind, noun, quotes
+        fields = msgspec.structs.fields(kind)
+        self._kinds: dict[str, Any] = {field.name: field.type for field in fields}
+        self._fields = {field.name: msgspec.json.Decoder(field.type) for field in fields}
+        self._required = {field.name for field in fields if field.required}
+        self._integers = {field.name for field in fields if _is_integer(field.type)}
 
-    def listing(self, body: bytes) -> Listing:
-        """The listing in a body; raises Invalid with all that is wrong with it."""
+    def one(self, body: bytes) -> Row:
+        """The row in a body; raises Invalid with all that is wrong with it."""
         read = self._look(body)
         if isinstance(read, Faults):
             raise Invalid(read)
         return read
 
-    def batch(self, body: bytes) -> list[Listing]:
-        """The listings in a body, in order; raises Invalid with what is wrong with every one of them."""
+    def batch(self, body: bytes) -> list[Row]:
+        """The rows in a body, in order; raises Invalid with what is wrong with every one of them."""
         # Decoding them in one go holds the interpreter; row by row takes hardly longer.
         good = self._good(body) if len(body) <= _AT_ONCE else None
         if good is not None:
             return good
-        listings, faults = list[Listing](), Faults([])
-        for index, row in enumerate(_parted(body)):
+        rows, faults = list[Row](), Faults([], noun=self._noun)
+        for index, row in enumerate(self._parted(body)):
             if len(faults.listed) >= MOST_FAULTS:
-                faults.listings += not isinstance(self._look_once(row), Listing)
+                faults.rows += isinstance(self._look_once(row), Faults)
                 continue
             read = self._look(row)
-            if isinstance(read, Listing):
-                listings.append(read)
+            if not isinstance(read, Faults):
+                rows.append(read)
                 continue
             for fault in read.listed:
                 faults.add(msgspec.structs.replace(fault, index=index))
             faults.fields += read.fields
         if faults.listed:
             raise Invalid(faults)
-        return listings
+        return rows
 
-    def rows(self, body: bytes) -> list[Listing | Invalid]:
-        """For each row of a body its listing, or what is wrong with it; raises Invalid where there are no rows.
+    def rows(self, body: bytes) -> list[Row | Invalid]:
+        """For each row of a body what it says, or what is wrong with it; raises Invalid where there are no rows.
 
         Once MOST_FAULTS are listed, a row has only the first of its faults.
         """
-        read: list[Listing | Invalid] = []
+        read: list[Row | Invalid] = []
         listed = 0
-        for index, row in enumerate(_parted(body)):
+        for index, row in enumerate(self._parted(body)):
             one = self._look(row) if listed < MOST_FAULTS else self._look_once(row)
-            if isinstance(one, Listing):
+            if not isinstance(one, Faults):
                 read.append(one)
                 continue
             faults = Faults([msgspec.structs.replace(fault, index=index) for fault in one.listed], fields=one.fields)
@@ -141,37 +153,37 @@ class Reader:
             read.append(Invalid(faults))
         return read
 
-    def _good(self, body: bytes) -> list[Listing] | None:
+    def _good(self, body: bytes) -> list[Row] | None:
         try:
-            listings = self._batch.decode(body)
+            rows = self._batch.decode(body)
         except MALFORMED:
             return None
-        return listings if body.count(b'"') == _QUOTES * len(listings) else None
+        return rows if body.count(b'"') == self._quotes(rows) else None
 
-    def _look(self, body: bytes) -> Listing | Faults:
+    def _look(self, body: bytes) -> Row | Faults:
         try:
-            listing = self._listing.decode(body)
+            row = self._row.decode(body)
         except MALFORMED:
             return self._look_closer(body)
-        return listing if body.count(b'"') == _QUOTES else self._look_closer(body)
+        return row if body.count(b'"') == self._quotes((row,)) else self._look_closer(body)
 
-    def _look_once(self, row: bytes) -> Listing | Faults:
+    def _look_once(self, body: bytes) -> Row | Faults:
         # The first fault only, as msgspec finds it: a fifth of the time that a closer look takes.
         try:
-            listing = self._listing.decode(row)
+            row = self._row.decode(body)
         except MALFORMED as error:
             fault = first_fault(error)
         else:
-            if row.count(b'"') == _QUOTES:
-                return listing
-            again = _repeated(row)
-            return Faults(again[:1]) if again else listing
-        if fault.field in _INTEGERS and fault.message == "expected int, got float":
-            closer = self._look_closer(row)
+            if body.count(b'"') == self._quotes((row,)):
+                return row
+            again = _repeated(body)
+            return Faults(again[:1]) if again else row
+        if fault.field in self._integers and fault.message == "expected int, got float":
+            closer = self._look_closer(body)
             return Faults(closer.listed[:1]) if isinstance(closer, Faults) else closer
         return Faults([fault])
 
-    def _look_closer(self, body: bytes) -> Listing | Faults:
+    def _look_closer(self, body: bytes) -> Row | Faults:
         # msgspec stops at the first fault: here each field is looked at by itself. Only few bodies come here.
         try:
             given = _values.decode(body)
@@ -180,7 +192,8 @@ class Reader:
         values, faults = dict[str, Any](), Faults([])
         for name in self._fields:
             if name not in given:
-                faults.add(missing(name))
+                if name in self._required:
+                    faults.add(missing(name))
                 continue
             try:
                 values[name] = self._value(name, given[name])
@@ -190,36 +203,47 @@ class Reader:
         strangers = len(given) - sum(name in given for name in self._fields)
         faults.listed += [unknown(name) for name in islice((name for name in given if name not in self._fields), room)]
         faults.fields += max(0, strangers - room)
-        if not faults.listed and body.count(b'"') != _QUOTES:
+        if faults.listed:
+            return faults
+        try:
+            row = self._kind(**values)
+        except ValueError as error:  # what is wrong with the fields together
+            return Faults([WrongField(str(error))])
+        if body.count(b'"') != self._quotes((row,)):
             faults.listed = _repeated(body)
-        return faults if faults.listed else self._kind(**values)
+        return faults if faults.listed else row
 
     def _value(self, name: str, given: msgspec.Raw) -> Any:
         try:
             return self._fields[name].decode(given)
         except msgspec.ValidationError:
             # To JSON Schema, and to clients whose language has one kind of number, 2.0 is an integer.
-            number = _whole(given) if name in _INTEGERS else None
+            number = _whole(given) if name in self._integers else None
             if number is None:
                 raise
             return msgspec.convert(number, self._kinds[name])
 
+    def _parted(self, body: bytes) -> list[bytes]:
+        if body.count(b",") > _MOST_COMMAS:
+            most = f"more than {_MOST_COMMAS:,} commas: send at most {MOST_LISTINGS:,} {self._noun}s at once"
+            raise Invalid(Faults([WrongField(most)]))
+        try:
+            rows = _rows.decode(body)
+        except MALFORMED as error:
+            raise Invalid(Faults([WrongField(in_words(error))])) from None
+        return [bytes(row) for row in rows]
+
 
 @cache
-def _reader(kind: type[Listing]) -> Reader:
-    return Reader(kind)
+def _listings(kind: type[Listing]) -> Reader[Listing]:
+    return Reader(kind, "listing", lambda rows: _QUOTES * len(rows))
 
 
-def _parted(body: bytes) -> list[bytes]:
-    if body.count(b",") > _MOST_COMMAS:
-        raise Invalid(
-            Faults([WrongField(f"more than {_MOST_COMMAS:,} commas: send at most {MOST_LISTINGS:,} listings at once")])
-        )
-    try:
-        rows = _rows.decode(body)
-    except MALFORMED as error:
-        raise Invalid(Faults([WrongField(in_words(error))])) from None
-    return [bytes(row) for row in rows]
+def _is_integer(kind: Any) -> bool:
+    # Whatever its bounds are, and also where it need not be there.
+    if get_origin(kind) is Annotated:
+        return _is_integer(get_args(kind)[0])
+    return any(map(_is_integer, get_args(kind))) if get_origin(kind) in (Union, UnionType) else kind is int
 
 
 def _whole(given: msgspec.Raw) -> int | None:

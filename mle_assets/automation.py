@@ -10,20 +10,29 @@ from pathlib import Path
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
+from mle_assets.io_managers import FolderIOManager
 from mle_assets.lineage import inputs, materialization
 from mle_assets.listings.content import ENDINGS
+from mle_assets.monitoring.compaction import news
+from mle_assets.monitoring.served import tables_of
 from mle_assets.partitions import MARKET_TAG
+from mle_assets.release.champion import Release
 
 TO_CHAMPION = dg.AssetSelection.assets("champion")
+AFTER_CHAMPION = dg.AssetSelection.groups("monitoring")
 _JOBS = {
     "training": (
-        dg.AssetSelection.all() - TO_CHAMPION,
+        dg.AssetSelection.all() - TO_CHAMPION - AFTER_CHAMPION,
         "From a snapshot to the leaderboard; the sensor promote_best_model takes it from there.",
     ),
     "promotion": (TO_CHAMPION, "Publish the leaderboard's leader, and promote it if the gate says so."),
     "train_and_promote": (
-        dg.AssetSelection.all(),
+        dg.AssetSelection.all() - AFTER_CHAMPION,
         "From a snapshot to the champion in one run, for machines without a daemon.",
+    ),
+    "monitoring": (
+        AFTER_CHAMPION,
+        "From the prediction log to what became of the champion: its listings, and how right it was.",
     ),
 }
 
@@ -118,6 +127,45 @@ def new_snapshot_sensor(folder: str, markets: Iterable[str], default_market: str
             context.log.info(f"Files in {folder} that are no snapshot{_told(left_alone)}.")
 
     return new_snapshot
+
+
+def new_answers_sensor(log: str, markets: Iterable[str]) -> dg.SensorDefinition:
+    """The sensor `new_answers`: what the API answered is looked at when a file of the prediction log is done."""
+    known = list(markets)
+
+    @dg.sensor(
+        name="new_answers",
+        job_name="monitoring",
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        minimum_interval_seconds=60,
+        description="Looks at what was answered when files of the prediction log are done, which is once an hour while "
+        "the API is asked, and when records were erased.",
+    )
+    def new_answers(
+        release: Release, artefacts: dg.ResourceParam[FolderIOManager]
+    ) -> Iterator[dg.RunRequest | dg.SkipReason]:
+        if not log:
+            yield dg.SkipReason("No prediction log is read: name its folder in PREDICTION_LOG, as for the API.")
+            return
+        # A market that has no model was never asked about.
+        there, asked = [market for market in release.registries().markets() if market in known], False
+        for market in there:
+            try:
+                new = news(Path(log), tables_of(artefacts, market).folder)
+            except OSError as error:
+                yield dg.SkipReason(
+                    f"The prediction log {log} cannot be read ({error.strerror}): let this user read it."
+                )
+                return
+            if new:
+                asked = True
+                yield dg.RunRequest(run_key=f"answers-{market}-{new}", partition_key=market)
+        if not there:
+            yield dg.SkipReason("No market has a model yet, so nobody was answered.")
+        elif not asked:
+            yield dg.SkipReason(f"No file of the prediction log in {log} is done that was not looked at.")
+
+    return new_answers
 
 
 @dataclass(frozen=True)

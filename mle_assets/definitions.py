@@ -10,7 +10,13 @@ import click
 import dagster as dg
 from dagster._utils.warnings import disable_dagster_warnings
 
-from mle_assets.automation import jobs, new_snapshot_sensor, promote_best_model_sensor, weekly_training_schedule
+from mle_assets.automation import (
+    jobs,
+    new_answers_sensor,
+    new_snapshot_sensor,
+    promote_best_model_sensor,
+    weekly_training_schedule,
+)
 from mle_assets.evaluation.evaluation import evaluations
 from mle_assets.evaluation.leaderboard import leader_beats_the_majority_class, leaderboard
 from mle_assets.listings.cleaning import enough_listings_are_kept, listings, listings_follow_their_schema
@@ -19,6 +25,10 @@ from mle_assets.listings.snapshot import raw_listings
 from mle_assets.listings.split import the_halves_can_be_used, train_and_test_listings
 from mle_assets.models.training import models
 from mle_assets.models.validation import validation
+from mle_assets.monitoring.inputs import drift, inputs_have_not_drifted
+from mle_assets.monitoring.performance import live_performance, the_champion_is_as_right_as_on_its_test_listings
+from mle_assets.monitoring.retraining import train_when_needed_sensor
+from mle_assets.monitoring.served import served_listings, the_log_is_whole
 from mle_assets.partitions import by_market
 from mle_assets.release.champion import champion
 from mle_assets.release.observation import observe_champion_sensor, the_registry_agrees
@@ -32,6 +42,7 @@ ASSETS = {
     "training": (validation, models),
     "evaluation": (evaluations, leaderboard),
     "release": (champion,),
+    "monitoring": (served_listings, drift, live_performance),
 }
 """By their phase, a tag to filter by; groups tell the candidates of the replaced system from the others."""
 OWNER = "team:price-categories"
@@ -41,6 +52,9 @@ CHECKS = (
     the_listings_are_plausible,
     the_halves_can_be_used,
     leader_beats_the_majority_class,
+    the_log_is_whole,
+    inputs_have_not_drifted,
+    the_champion_is_as_right_as_on_its_test_listings,
 )
 
 
@@ -56,6 +70,8 @@ def make_definitions(settings: Settings) -> dg.Definitions:
             promote_best_model_sensor(markets),
             new_snapshot_sensor(settings.snapshot_folder, markets, default),
             observe_champion_sensor(markets),
+            new_answers_sensor(settings.prediction_log, markets),
+            train_when_needed_sensor(markets.values(), train_on_feedback=settings.train_on_feedback),
         ],
         schedules=[weekly_training_schedule(name for name, market in markets.items() if snapshot.of(market))],
         resources=make_resources(settings, markets),

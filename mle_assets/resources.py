@@ -13,13 +13,15 @@ from msgspec import Meta
 from mle_assets.failures import Refused
 from mle_assets.io_managers import FolderIOManager, ParquetIOManager
 from mle_assets.listings import synthetic
+from mle_assets.listings.labelled import LabelledListings
 from mle_assets.listings.snapshot import DefaultSnapshot
+from mle_assets.monitoring.served import Monitoring
 from mle_assets.partitions import MARKET_TAG
 from mle_assets.pictures.metadata import Pictures
 from mle_assets.release.champion import Release
 from model_registry.market import DEFAULT_MARKET, Market, find_market, find_markets
 from model_registry.market import FOLDER as MARKET_FOLDER
-from model_registry.settings import DEFAULT_REGISTRY
+from model_registry.settings import DEFAULT_PREDICTION_LOG, DEFAULT_REGISTRY, OrOff
 
 logger = logging.getLogger("mle_assets.markets")
 
@@ -45,6 +47,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """How sure the gate must be that a challenger is better, from 0.5 to below 1."""
     gate_margin: float = 0.0
     """By how much log loss a challenger must be better, at least."""
+    prediction_log: OrOff = DEFAULT_PREDICTION_LOG
+    """The folder of the prediction log, which the API writes; empty where none is to be read."""
+    served_days: Annotated[int, Meta(ge=1)] = 90
+    """How many days of served listings are kept as tables, beside the log itself."""
+    drift_days: Annotated[int, Meta(ge=1)] = 7
+    """Over how many days of answers drift is looked for."""
+    feedback_days: Annotated[int, Meta(ge=1)] = 28
+    """How many days after an answer feedback counts, and over how many days of answers figures are made of it."""
+    train_on_feedback: bool = False
+    """Whether listings whose price was told as feedback are trained on, up to a fifth; strangers may tell prices."""
     pictures: bool = True
     """Whether pictures are drawn, into the assets' metadata (about half a megabyte for each training) and the card."""
     git_commit: str | None = None
@@ -58,7 +70,14 @@ def make_resources(settings: Settings, markets: Mapping[str, Market]) -> dict[st
         "tables": ParquetIOManager(folder=settings.asset_folder),
         "artefacts": FolderIOManager(folder=settings.asset_folder),
         "pictures": Pictures(drawn=settings.pictures),
+        "monitoring": Monitoring(
+            log_folder=settings.prediction_log,
+            served_days=settings.served_days,
+            drift_days=settings.drift_days,
+            feedback_days=settings.feedback_days,
+        ),
         "default_snapshot": make_default_snapshot(settings),
+        "labelled_listings": LabelledListings(used=settings.train_on_feedback, folder=settings.asset_folder),
         "release": Release(
             registry_folder=settings.model_registry,
             confidence=settings.gate_confidence,

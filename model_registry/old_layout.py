@@ -1,8 +1,9 @@
 """The registry folder from before there were several markets, and how it becomes that of one among them.
 
-versions/, champion.json and history.jsonl lay in the folder itself. To take them over is to link and copy them into a
-hidden folder and to give that, by one rename, the market's name. Only then the old ones go. Killed at any moment, the
-registry is the old one or the new one; whatever is left of the old one beside the new is removed by the next writer.
+versions/, champion.json, history.jsonl and perhaps shadow.json lay in the folder itself. To take them over is to link
+and copy them into a hidden folder and to give that, by one rename, the market's name. Only then the old ones go. Killed
+at any moment, the registry is the old one or the new one; whatever is left of the old one beside the new is removed by
+the next writer.
 """
 
 import os
@@ -17,7 +18,7 @@ from model_registry.manifest import ManifestRefused
 from model_registry.market import NEW_YORK
 from model_registry.store import Registry, UnknownVersion
 
-_VERSIONS, _POINTER, _HISTORY = "versions", "champion.json", "history.jsonl"
+_VERSIONS, _POINTER, _HISTORY, _SHADOW = "versions", "champion.json", "history.jsonl", "shadow.json"
 _ASSEMBLING, _REMOVED = ".taking-over", ".taken-over"
 
 
@@ -80,7 +81,7 @@ def _copy(old: Path, new: Path) -> None:
             _link(file, assembled / _VERSIONS / version / file.name)
         disk.sync_folder(assembled / _VERSIONS / version)
     disk.sync_folder(assembled / _VERSIONS)
-    for name in (_POINTER, _HISTORY):
+    for name in (_POINTER, _HISTORY, _SHADOW):
         with suppress(FileNotFoundError):
             # No link: the old file must not change with the new one.
             disk.write(assembled / name, (old / name).read_bytes())
@@ -108,7 +109,7 @@ def _remove(folder: Path) -> None:
     # go last: they say of which market the rest is.
     removed = folder / _REMOVED / uuid4().hex
     removed.mkdir(parents=True)
-    for part in (_POINTER, _HISTORY, "incoming", _VERSIONS):
+    for part in (_SHADOW, _POINTER, _HISTORY, "incoming", _VERSIONS):
         with suppress(FileNotFoundError):
             (folder / part).rename(removed / part)
             disk.sync_folder(folder)

@@ -10,6 +10,7 @@ from model_registry.history import Champion, Event
 from model_registry.manifest import Manifest
 from model_registry.market import is_market_name
 from model_registry.old_layout import market_of, take_over
+from model_registry.shadow import Shadow
 from model_registry.store import PATIENCE, Registry
 
 _Read = TypeVar("_Read")
@@ -20,7 +21,7 @@ class UnknownMarket(Exception):
 
 
 class Registries:
-    """The registries of all markets: <folder>/<market>/{versions, champion.json, history.jsonl}.
+    """The registries of all markets: <folder>/<market>/{versions, champion.json, history.jsonl, shadow.json}.
 
     Before there were several, the one market's lay in the folder itself. Such a folder is read as that market's, and
     the first writer takes it over: whole or not at all.
@@ -71,6 +72,10 @@ class MarketRegistry(Registry):
     def champion(self) -> Champion | None:
         """See Registry."""
         return self._in_one_place(super().champion)
+
+    def shadow(self) -> Shadow | None:
+        """See Registry."""
+        return self._in_one_place(super().shadow)
 
     def history(self) -> list[Event]:
         """See Registry."""

@@ -1,12 +1,19 @@
 """Settings from an environment, the same way on both sides: a struct's fields are variables in capitals."""
 
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import msgspec
+from msgspec import Meta
 
 DEFAULT_REGISTRY = "var/registry"
 """The registry folder where MODEL_REGISTRY is not set; relative to where a process is started."""
+
+DEFAULT_PREDICTION_LOG = "var/predictions"
+"""The folder of the prediction log where PREDICTION_LOG is not set."""
+
+OrOff = Annotated[str, Meta(extra={"empty": "off"})]
+"""What an empty variable turns off; every other empty variable counts as unset."""
 
 _Settings = TypeVar("_Settings", bound=msgspec.Struct)
 
@@ -16,11 +23,14 @@ class BadSetting(Exception):
 
 
 def read_settings(kind: type[_Settings], environment: Mapping[str, str]) -> _Settings:
-    """The settings in an environment; an empty variable counts as unset. Raises BadSetting naming the variable."""
+    """The settings in an environment; an empty variable counts as unset, unless it turns something off.
+
+    Raises BadSetting naming the variable.
+    """
     values: dict[str, Any] = {}
     for field in msgspec.structs.fields(kind):
         given = environment.get(field.name.upper())
-        if given:
+        if given or (given is not None and field.type == OrOff):
             try:
                 values[field.name] = msgspec.convert(given, field.type, strict=False)
             except msgspec.ValidationError as error:

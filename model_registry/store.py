@@ -1,9 +1,9 @@
-"""The registry folder: versions that never change, and one pointer to the champion."""
+"""The registry folder: versions that never change, a pointer to the champion, and perhaps one to its shadow."""
 
 import os
 import shutil
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
@@ -32,6 +32,7 @@ from model_registry.history import (
     whole_lines,
 )
 from model_registry.manifest import Manifest, ManifestRefused, digest, read_manifest, version_id, write_manifest
+from model_registry.shadow import Shadow, ShadowDamaged, ShadowRefused, read_shadow
 
 MOST_POINTER = 1_000_000
 """The largest pointer that is read, in bytes; one has a few hundred."""
@@ -67,10 +68,12 @@ class Registry:
         versions/<candidate>-<12 hex digits>/    model.onnx, manifest.json, report.html; never changed
         champion.json                            the version in production; replaced by one rename
         history.jsonl                            one line per promotion, refusal and rollback
+        shadow.json                              the version asked beside the champion, where there is one
 
-    Writers take a lock that ends with their process. The pointer is renamed first and the history line
-    appended second; the pointer holds the whole event, so the next writer completes a history that a
-    crash cut short, and every reader sees it complete before that.
+    Writers take a lock that ends with their process. The champion's pointer is renamed first and the history
+    line appended second; the pointer holds the whole event, so the next writer completes a history that a
+    crash cut short, and every reader sees it complete before that. A shadow that became the champion is no
+    shadow to any reader from that moment on; its pointer is removed last, or by the next writer.
     """
 
     def __init__(
@@ -108,6 +111,18 @@ class Registry:
             return read_champion(disk.read(self._pointer, MOST_POINTER))
         except FileNotFoundError:
             return None
+
+    def shadow(self) -> Shadow | None:
+        """The pointer to the version that is asked beside the champion, if there is one.
+
+        Raises ShadowDamaged, and HistoryDamaged where it cannot be told which version is the champion.
+        """
+        # It is read before the champion: of a shadow that is promoted between the two reads, the champion tells.
+        shadow = self._read_shadow()
+        if shadow is None:
+            return None
+        champion = self.champion()
+        return None if champion is not None and champion.version == shadow.version else shadow
 
     def history(self) -> list[Event]:
         """Every promotion, refusal and rollback, oldest first."""
@@ -235,9 +250,33 @@ class Registry:
             self.open(target)
             return self._point(self._event("rollback", target, decision, run_id, actor))
 
+    def set_shadow(self, version: str, *, reason: str, actor: str) -> Shadow:
+        """Have a verified version asked beside the champion, in place of any other; if it is already, nothing changes.
+
+        Raises ShadowRefused for the champion itself.
+        """
+        with self._writing():
+            self.open(version)
+            champion = self.champion()
+            if champion is not None and champion.version == version:
+                raise ShadowRefused(f"{version} is the champion: its shadow has to be another version.")
+            with suppress(ShadowDamaged):
+                present = self.shadow()
+                if present is not None and present.version == version:
+                    return present
+            shadow = Shadow(version=version, set_at=self._clock(), actor=actor, reason=reason)
+            self._replace(self._shadow, shadow)
+            return shadow
+
+    def clear_shadow(self) -> None:
+        """Have no version asked beside the champion, whatever shadow.json holds."""
+        with self._writing():
+            self._remove_shadow()
+
     def protected(self) -> set[str]:
-        """The champion and every version it could be rolled back to: these are never pruned."""
-        return set(champions(self.history()))
+        """The champion, every version it could be rolled back to, and the shadow: these are never pruned."""
+        shadow = self.shadow()
+        return {*champions(self.history()), *([] if shadow is None else [shadow.version])}
 
     def prune(self, keep: int) -> list[str]:
         """Remove versions that are neither protected nor among the `keep` newest; their ids, oldest first.
@@ -257,10 +296,10 @@ class Registry:
     def problems(
         self, versions: list[str] | None = None, *, checked: Callable[[], None] = lambda: None
     ) -> dict[str, str]:
-        """What is wrong with some versions, in words; with None, of all, of the pointer and of the history.
+        """What is wrong with some versions, in words; with None, of all, of both pointers and of the history.
 
-        By version, or by "champion.json" and "history.jsonl"; empty if all is well. `checked` is called after each
-        version.
+        By version, or by "champion.json", "history.jsonl" and "shadow.json"; empty if all is well. `checked` is called
+        after each version.
         """
         found: dict[str, str] = {}
         for version in self.versions() if versions is None else versions:
@@ -269,7 +308,9 @@ class Registry:
             except ModelRefused as error:
                 found[version] = str(error)
             checked()
-        return found if versions is not None else {**found, **self._problems_of_the_history()}
+        if versions is not None:
+            return found
+        return {**found, **self._problems_of_the_history(), **self._problems_of_the_shadow()}
 
     def _problems_of_the_history(self) -> dict[str, str]:
         try:
@@ -296,6 +337,15 @@ class Registry:
             )
         return found
 
+    def _problems_of_the_shadow(self) -> dict[str, str]:
+        try:
+            shadow = self._read_shadow()
+        except ShadowDamaged as error:
+            return {"shadow.json": str(error)}
+        if shadow is None or shadow.version in self.versions():
+            return {}
+        return {"shadow.json": f"shadow.json names {shadow.version}, which is not among the versions"}
+
     @property
     def _versions(self) -> Path:
         return self.folder / "versions"
@@ -311,6 +361,10 @@ class Registry:
     @property
     def _history(self) -> Path:
         return self.folder / "history.jsonl"
+
+    @property
+    def _shadow(self) -> Path:
+        return self.folder / "shadow.json"
 
     def _open(self, folder: Path) -> PublishedModel:
         published = open_version(folder)
@@ -341,12 +395,32 @@ class Registry:
 
     def _point(self, event: Event) -> Champion:
         champion = Champion.of(event)
-        replacement = self._incoming / f"champion-{uuid4().hex}.json"
-        disk.write(replacement, msgspec.json.format(msgspec.json.encode(champion), indent=2))
-        replacement.replace(self._pointer)
-        disk.sync_folder(self.folder)
+        self._replace(self._pointer, champion)
         self._append(event)
+        self._remove_promoted_shadow()
         return champion
+
+    def _replace(self, pointer: Path, content: Champion | Shadow) -> None:
+        replacement = self._incoming / f"{pointer.stem}-{uuid4().hex}.json"
+        disk.write(replacement, msgspec.json.format(msgspec.json.encode(content), indent=2))
+        replacement.replace(pointer)
+        disk.sync_folder(self.folder)
+
+    def _read_shadow(self) -> Shadow | None:
+        try:
+            return read_shadow(disk.read(self._shadow, MOST_POINTER))
+        except FileNotFoundError:
+            return None
+
+    def _remove_promoted_shadow(self) -> None:
+        # One that cannot be read is for a person to look at, and keeps nobody from writing.
+        with suppress(ShadowDamaged, OSError):
+            if self._read_shadow() is not None and self.shadow() is None:
+                self._remove_shadow()
+
+    def _remove_shadow(self) -> None:
+        self._shadow.unlink(missing_ok=True)
+        disk.sync_folder(self.folder)
 
     def _append(self, event: Event) -> None:
         with self._history.open("ab") as file:
@@ -369,6 +443,7 @@ class Registry:
             disk.lock(lock.fileno(), self._patience, self.folder)
             self._sweep()
             self._complete_history()
+            self._remove_promoted_shadow()
             yield
 
     def _sweep(self) -> None:

@@ -60,6 +60,7 @@ def make_pipeline(folder: Path, instance: dg.DagsterInstance, **settings: object
             "snapshot_folder": str(folder / "snapshots"),
             "asset_folder": str(folder / "assets"),
             "model_registry": str(folder / "registry"),
+            "prediction_log": str(folder / "predictions"),
             **settings,
         }
     )
@@ -70,6 +71,15 @@ def instance_in(folder: Path) -> dg.DagsterInstance:
     """A Dagster instance that keeps its records in a folder."""
     folder.mkdir(exist_ok=True)
     return dg.DagsterInstance.local_temp(str(folder), overrides={"telemetry": {"enabled": False}})
+
+
+@pytest.fixture(scope="module", autouse=True)
+def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What a setting's default has a test write is not written beside the code."""
+    before = Path.cwd()
+    os.chdir(tmp_path_factory.mktemp("here"))
+    yield
+    os.chdir(before)
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 REGISTRY_MAY_IMPORT = {"model_registry", "msgspec", "numpy", "onnxruntime"}
-FLOW = ["pictures", "listings", "models", "evaluation", "release"]
+FLOW = ["pictures", "listings", "models", "evaluation", "release", "monitoring"]
 
 
 def imports(file: Path) -> set[str]:
@@ -27,8 +27,14 @@ def sources(package: str) -> list[Path]:
 @pytest.mark.parametrize("file", sources("model_registry"), ids=lambda file: file.name)
 def test_the_registry_imports_only_the_standard_library_msgspec_numpy_and_onnxruntime(file: Path) -> None:
     roots = {name.split(".")[0] for name in imports(file)}
-    command_line = {"click", "rich"} if file.parent.name == "cli" else set[str]()
+    command_line = {"click", "rich", "prediction_log"} if file.parent.name == "cli" else set[str]()
     assert roots - set(sys.stdlib_module_names) <= REGISTRY_MAY_IMPORT | command_line
+
+
+@pytest.mark.parametrize("file", sources("prediction_log"), ids=lambda file: file.name)
+def test_the_prediction_log_imports_only_the_standard_library_and_msgspec(file: Path) -> None:
+    roots = {name.split(".")[0] for name in imports(file)}
+    assert roots - set(sys.stdlib_module_names) <= {"prediction_log", "msgspec"}
 
 
 @pytest.mark.parametrize(("package", "other"), [("api", "mle_assets"), ("mle_assets", "api")])
@@ -45,16 +51,16 @@ def test_imports_between_the_rooms_point_upstream(room: str) -> None:
             assert not any(name.startswith(f"mle_assets.{later}") for later in downstream), (file, name)
 
 
-@pytest.mark.parametrize("module", ["api.app", "api.__main__", "model_registry.store"])
+@pytest.mark.parametrize("module", ["api.app", "api.__main__", "model_registry.store", "prediction_log.writer"])
 def test_serving_loads_no_pipeline_library(module: str) -> None:
     code = f"import sys, {module}; print(' '.join(sys.modules))"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert not {"dagster", "matplotlib", "pandas", "sklearn", "onnx", "skl2onnx", "mle_assets"} & set(loaded)
 
 
-@pytest.mark.parametrize("package", ["api", "mle_assets", "model_registry"])
+@pytest.mark.parametrize("package", ["api", "mle_assets", "model_registry", "prediction_log"])
 def test_the_environment_is_read_in_one_file_of_each_side(package: str) -> None:
     # mle_assets/__init__.py reads nothing there: it tells libraries how many threads to have.
-    readers = {"api": {"__main__.py"}, "mle_assets": {"definitions.py", "__init__.py"}, "model_registry": set[str]()}
+    readers = {"api": {"__main__.py"}, "mle_assets": {"definitions.py", "__init__.py"}}
     found = {file.name for file in sources(package) if "environ" in file.read_text().replace("environment", "")}
-    assert found <= readers[package]
+    assert found <= readers.get(package, set())

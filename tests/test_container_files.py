@@ -17,6 +17,7 @@ from mle_assets.resources import Settings as PipelineSettings
 ROOT = Path(__file__).parents[1]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+VOLUMES = {"database", "assets", "registry", "predictions"}
 OURS = ("code", "webserver", "daemon", "api", "gateway")
 
 
@@ -95,8 +96,9 @@ def test_how_many_threads_a_training_has_is_decided_by_the_pipeline_alone() -> N
 
 def test_no_service_gets_the_docker_socket_or_a_folder_of_the_machine() -> None:
     mounts = [volume for service in SERVICES.values() for volume in service.get("volumes", [])]
-    assert {mount.split(":")[0] for mount in mounts} == set(COMPOSE["volumes"]) == {"database", "assets", "registry"}
-    assert SERVICES["api"]["volumes"] == ["registry:/app/var/registry:ro"]
+    assert {mount.split(":")[0] for mount in mounts} == set(COMPOSE["volumes"]) == VOLUMES
+    assert SERVICES["api"]["volumes"] == ["registry:/app/var/registry:ro", "predictions:/app/var/predictions"]
+    assert "predictions:/app/var/predictions:ro" in SERVICES["code"]["volumes"]
 
 
 def test_only_the_gateway_and_the_ui_are_published() -> None:

@@ -17,6 +17,8 @@ from model_registry.settings import BadSetting, read_settings
 DEFINITIONS = make_definitions(Settings())
 GRAPH = DEFINITIONS.resolve_asset_graph()
 
+MARKETS = Path(__file__).parents[1] / "markets"
+
 
 def key(name: str) -> dg.AssetKey:
     return dg.AssetKey.from_user_string(name)
@@ -45,6 +47,9 @@ def test_dagster_can_load_everything() -> None:
         ),
         ("leaderboard", "evaluation", {"validation", *(f"evaluations/{name}" for name in NAMES)}),
         ("champion", "release", {"leaderboard", "train_listings", "test_listings"}),
+        ("served_listings", "monitoring", {"api"}),
+        ("drift", "monitoring", {"served_listings"}),
+        ("live_performance", "monitoring", {"served_listings"}),
     ],
 )
 def test_an_asset_is_in_its_room_and_made_from_what_it_says(asset: str, group: str, made_from: set[str]) -> None:
@@ -56,7 +61,7 @@ def test_an_asset_is_in_its_room_and_made_from_what_it_says(asset: str, group: s
 def test_every_asset_has_an_owner_a_phase_a_kind_a_description_and_a_link_to_its_source() -> None:
     for asset in GRAPH.asset_nodes:
         assert asset.owners == [OWNER]
-        assert asset.tags["phase"] in {"data", "training", "evaluation", "release"}, asset.key
+        assert asset.tags["phase"] in {"data", "training", "evaluation", "release", "monitoring"}, asset.key
         assert asset.kinds, asset.key
         assert asset.description, asset.key
         if asset.key != key("api"):
@@ -64,11 +69,25 @@ def test_every_asset_has_an_owner_a_phase_a_kind_a_description_and_a_link_to_its
             assert Path(reference.file_path).is_file()
 
 
-def test_the_graph_ends_with_the_api_which_no_job_makes() -> None:
+def test_the_api_which_no_job_makes_leads_from_the_champion_to_what_became_of_it() -> None:
     api = GRAPH.get(key("api"))
-    assert (api.parent_keys, api.child_keys, api.is_materializable) == ({key("champion")}, set(), False)
-    for job in ("training", "promotion", "train_and_promote"):
-        assert key("api") not in DEFINITIONS.resolve_job_def(job).asset_layer.executable_asset_keys
+    assert (api.parent_keys, api.child_keys) == ({key("champion")}, {key("served_listings")})
+    assert not api.is_materializable
+    for job in ("training", "promotion", "train_and_promote", "monitoring"):
+        assert key("api") not in made_by(job)
+
+
+def made_by(job: str) -> set[dg.AssetKey]:
+    return set(DEFINITIONS.resolve_job_def(job).asset_layer.executable_asset_keys)
+
+
+def test_each_job_makes_its_part_of_the_graph() -> None:
+    after = {key("served_listings"), key("drift"), key("live_performance")}
+    everything = {node.key for node in GRAPH.asset_nodes if node.is_materializable}
+    assert made_by("monitoring") == after
+    assert made_by("promotion") == {key("champion")}
+    assert made_by("training") == everything - after - {key("champion")}
+    assert made_by("train_and_promote") == everything - after
 
 
 def test_every_candidate_has_a_model_and_an_evaluation() -> None:
@@ -88,7 +107,7 @@ def test_every_job_sensor_and_schedule_says_what_it_is() -> None:
         assert definition.description, definition.name
 
 
-@pytest.mark.parametrize("job", ["training", "promotion", "train_and_promote"])
+@pytest.mark.parametrize("job", ["training", "promotion", "train_and_promote", "monitoring"])
 def test_every_field_of_the_config_has_its_description_in_the_launchpad(job: str) -> None:
     schema = DEFINITIONS.resolve_job_def(job).run_config_schema.config_type
     described = 0
@@ -106,8 +125,9 @@ def fields(config_type: ConfigType) -> dict[str, Field]:
 
 
 def test_every_check_blocks_what_would_lie_without_it() -> None:
-    # Nothing is made from the champion, and a person may have changed it on purpose.
-    checks = GRAPH.asset_check_keys - {dg.AssetCheckKey(dg.AssetKey("champion"), "the_registry_agrees")}
+    # Nothing is made from the champion, and a person may have changed it on purpose. What became of it is told, too.
+    told = ("the_registry_agrees", *AFTER_THE_FACT)
+    checks = {check for check in GRAPH.asset_check_keys if check.name not in told}
     assert {check.name for check in checks} == {
         "listings_follow_their_schema",
         "enough_listings_are_kept",
@@ -129,6 +149,13 @@ def test_every_check_blocks_what_would_lie_without_it() -> None:
     assert all(GRAPH.get_check_spec(check).blocking for check in checks)
 
 
+AFTER_THE_FACT = {
+    "the_log_is_whole",
+    "inputs_have_not_drifted",
+    "the_champion_is_as_right_as_on_its_test_listings",
+}
+
+
 def test_every_check_ends_the_run_in_words() -> None:
     for check in DEFINITIONS.asset_checks or ():
         if not all(GRAPH.get_check_spec(key).blocking for key in check.check_keys):  # pyright: ignore
@@ -137,12 +164,14 @@ def test_every_check_ends_the_run_in_words() -> None:
         assert hasattr(function, "__wrapped__"), f"put @refusing between {function.__name__} and Dagster's decorator"
 
 
-def test_the_sensors_run_and_the_schedule_waits_to_be_turned_on() -> None:
+def test_the_sensors_run_and_what_trains_by_itself_waits_to_be_turned_on() -> None:
     repository = DEFINITIONS.get_repository_def()
     assert {sensor.name: sensor.default_status.value for sensor in repository.sensor_defs} == {
         "promote_best_model": "RUNNING",
         "new_snapshot": "RUNNING",
         "observe_champion": "RUNNING",
+        "new_answers": "RUNNING",
+        "train_when_needed": "STOPPED",
     }
     assert {schedule.name: schedule.default_status.value for schedule in repository.schedule_defs} == {
         "weekly_training": "STOPPED"
@@ -165,7 +194,7 @@ def test_settings_are_read_by_their_names_in_capitals() -> None:
 
 def test_every_asset_and_check_has_a_partition_for_each_market_the_default_one_first(tmp_path: Path) -> None:
     for name in ("lisbon", "aarhus", "new-york"):
-        shutil.copy("markets/new-york.toml", tmp_path / f"{name}.toml")
+        shutil.copy(MARKETS / "new-york.toml", tmp_path / f"{name}.toml")
     graph = make_definitions(Settings(market_folder=str(tmp_path), market="lisbon")).resolve_asset_graph()
     partitions = [graph.get(key).partitions_def for key in graph.get_all_asset_keys()]
     of_all_markets = dg.AssetCheckKey(dg.AssetKey("champion"), "the_registry_agrees")

@@ -139,6 +139,22 @@ def download(source: str, file: BinaryIO, idle_seconds: float, total_seconds: fl
         raise BadSnapshot(source, f"broke off after {received:,} of {expected:,} bytes: try again.")
 
 
+def validator(source: str, seconds: float) -> str:
+    """What a server says of the version of what lies at an http(s) URL, its ETag or date; empty where it says neither.
+
+    Nothing is downloaded, and an address that cannot be asked about is left for `download` to say what is wrong with.
+    """
+    request, limit = _request(source), _TimeLimit(seconds)
+    request.method = "HEAD"
+    try:
+        with limit.running(), _opener(limit).open(request, timeout=seconds) as response:
+            headers = response.headers
+    except (OSError, http.client.HTTPException):
+        return ""
+    version = headers.get("ETag") or headers.get("Last-Modified")
+    return f"{version} {headers.get('Content-Length', '')}".strip() if version else ""
+
+
 def _request(source: str) -> urllib.request.Request:
     """A request for a URL as people write it: with spaces, accents, a name and password."""
     try:

@@ -1,6 +1,7 @@
 """«train_listings» and «test_listings»: the predecessor's split, so that its figures can be compared."""
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import dagster as dg
 import pandas as pd
@@ -11,6 +12,7 @@ from mle_assets.failures import failing_on, refusing
 from mle_assets.io_managers import content_version
 from mle_assets.listings.catalogue import of_half
 from mle_assets.listings.cleaning import schema_of
+from mle_assets.listings.labelled import LabelledListings, join_labelled
 from model_registry.listing import CATEGORIES
 from model_registry.market import Market
 
@@ -46,19 +48,31 @@ def split(listings: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     group_name="listings",
 )
 def train_and_test_listings(
-    listings: pd.DataFrame, market: dg.ResourceParam[Market]
+    listings: pd.DataFrame, market: dg.ResourceParam[Market], labelled_listings: LabelledListings
 ) -> Iterator[dg.MaterializeResult[pd.DataFrame]]:
-    """The two halves of the listings."""
+    """The two halves of the listings; where feedback is trained on, its listings join those to learn from."""
     with failing_on(TooFewListings):
-        halves = split(listings)
+        train, test = split(listings)
+    told = dict[str, Any]()
+    labelled = labelled_listings.of(market.name)
+    if labelled is not None:
+        train, funnel = join_labelled(train, test, labelled, market)
+        told = {"from_feedback": funnel["joined"], "feedback": _funnel_table(funnel)}
     columns = of_half(schema_of(market))
-    for name, half in zip(("train_listings", "test_listings"), halves, strict=True):
+    for name, half, more in (("train_listings", train, told), ("test_listings", test, {})):
         yield dg.MaterializeResult(
             asset_key=name,
             value=half,
             data_version=content_version(half),
-            metadata={"dagster/row_count": len(half), **columns},
+            metadata={"dagster/row_count": len(half), **columns, **more},
         )
+
+
+def _funnel_table(funnel: dict[str, int]) -> dg.TableMetadataValue:
+    return dg.MetadataValue.table(
+        [dg.TableRecord({"reason": reason, "listings": count}) for reason, count in funnel.items()],
+        schema=dg.TableSchema([dg.TableColumn("reason", "string"), dg.TableColumn("listings", "int")]),
+    )
 
 
 def _absence(name: str, count: int, absent: Sequence[str]) -> str:

@@ -31,6 +31,7 @@ from mle_assets.release.publication import Halves, draft_manifest
 from model_registry.classifier import Classifier, ModelRefused, PublishedModel
 from model_registry.disk import RegistryBusy
 from model_registry.history import Decision, HistoryDamaged
+from model_registry.live import quoting_the_shadow
 from model_registry.manifest import Manifest, version_id
 from model_registry.market import Market
 from model_registry.old_layout import TwoRegistries
@@ -149,6 +150,7 @@ def champion(
         today = datetime.now(UTC).date()
         card = make_card(draft, evaluation, leaderboard, train_listings, test_listings, today, drawn=pictures.drawn)
         challenger = registry.publish(draft, model.onnx, render_card(card))
+        decision = quoting_the_shadow(decision, registry, challenger)
         # Drawn before anything is decided for good: what cannot be drawn fails the run with the champion as it was.
         drawn = pictures.of(lambda: _pictures(registry, challenger, decision))
         in_production = settle(registry, challenger, decision, current, context.run)

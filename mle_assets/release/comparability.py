@@ -42,15 +42,23 @@ def shifts(profile: Profile, rows: NDArray[np.float32], codes: NDArray[np.int64]
     values, listings = columns(rows, codes), len(codes)
     found: list[Shift] = []
     for name, distribution in profile.distributions.items():
-        noise = (1 / profile.listings + 1 / listings) * chdtri(
-            len(distribution.edges), FALSE_ALARMS / len(profile.distributions)
+        noise = index_by_chance(
+            profile.listings, listings, len(distribution.counts), FALSE_ALARMS / len(profile.distributions)
         )
         index = stability_index(distribution.counts, count(values[name], distribution.edges))
-        found.append(Shift(name, index, max(PRACTICAL_LIMIT, float(noise))))
+        found.append(Shift(name, index, max(PRACTICAL_LIMIT, noise)))
     return sorted(found, key=lambda shift: shift.index, reverse=True)
 
 
-def stability_index(before: Sequence[int], now: Sequence[int]) -> float:
+def index_by_chance(before: int, now: int, bins: int, how_often: float) -> float:
+    """What the stability index of that many bins exceeds so often (0 to 1) between two samples of the same kind.
+
+    See `shifts` for the source. With a single bin it is always 0.
+    """
+    return (1 / before + 1 / now) * float(chdtri(bins - 1, how_often)) if bins > 1 else 0.0
+
+
+def stability_index(before: Sequence[float], now: Sequence[float]) -> float:
     """The population stability index between two counts of the same bins; 0 where the shares are equal."""
     p, q = ((np.array(counts) + 0.5) / (sum(counts) + 0.5 * len(counts)) for counts in (before, now))
     return float(((q - p) * np.log(q / p)).sum())

@@ -10,9 +10,12 @@ import numpy as np
 import pandas as pd
 
 from mle_assets.evaluation.evaluation import Evaluation
+from mle_assets.evaluation.predictions import probabilities_in
 from mle_assets.lineage import Lineage
 from mle_assets.listings.features import category_codes, feature_matrix, to_listing
 from mle_assets.models.training import TrainedModel
+from mle_assets.release.answers import GROUP as ANSWERS
+from mle_assets.release.answers import answers_of
 from model_registry.classifier import Classifier
 from model_registry.listing import CATEGORIES, Listing, encode
 from model_registry.manifest import SCHEMA_VERSION, GoldenRow, Manifest, Rows, Run, digest, signature_of
@@ -47,7 +50,7 @@ def draft_manifest(
     """All that is known about a model; the registry adds its version, digests and time."""
     raw, listings = lineage.metadata("raw_listings"), lineage.metadata("listings")
     rows = feature_matrix(halves.train, market)
-    validated = evaluation.figures.cross_validation
+    validated, predictions = evaluation.figures.cross_validation, evaluation.predictions
     return Manifest(
         schema_version=SCHEMA_VERSION,
         version="",
@@ -59,6 +62,7 @@ def draft_manifest(
         metrics={
             "test": evaluation.figures.metrics.headline(),
             "cross_validation": {"log_loss": validated.log_loss, "standard_error": validated.standard_error},
+            ANSWERS: answers_of(probabilities_in(predictions), category_codes(predictions)).metrics(),
         },
         parameters=model.training.parameters,
         snapshot=lineage.snapshot(),

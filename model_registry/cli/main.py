@@ -5,10 +5,11 @@ from pathlib import Path
 import click
 
 from model_registry.cli.markets import markets
+from model_registry.cli.monitoring import forget, live
 from model_registry.cli.options import Chosen
 from model_registry.cli.reading import card, diff, history, list_versions, show_version
 from model_registry.cli.verification import verify
-from model_registry.cli.writing import export_command, import_command, promote, prune, rollback
+from model_registry.cli.writing import export_command, import_command, promote, prune, rollback, shadow
 from model_registry.market import DEFAULT_MARKET
 from model_registry.registries import Registries
 from model_registry.settings import DEFAULT_REGISTRY
@@ -51,10 +52,13 @@ for command in (
     history,
     promote,
     rollback,
+    shadow,
     verify,
     prune,
     export_command,
     import_command,
     markets,
+    live,
+    forget,
 ):
     models.add_command(command)

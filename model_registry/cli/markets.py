@@ -13,13 +13,14 @@ from model_registry.cli.refusals import in_words
 from model_registry.cli.terminal import fitted, new_table, print_table, print_wrapped, terminal_width
 from model_registry.history import HistoryDamaged
 from model_registry.registries import MarketRegistry
+from model_registry.shadow import ShadowDamaged
 
 
 @click.command()
 @as_json
 @pass_chosen
 def markets(chosen: Chosen, *, as_json: bool) -> None:
-    """List the markets with their champions."""
+    """List the markets with their champions and shadows."""
     registries = chosen.registries
     with in_words():
         found = [_seen(registries.of(market)) for market in registries.markets()]
@@ -30,7 +31,10 @@ def markets(chosen: Chosen, *, as_json: bool) -> None:
     if not found:
         print_wrapped(f"No model has been published in {registries.folder} yet: run the pipeline.")
         return
-    print_table(fitted(lambda titles: _table(found, own, titles), _COLUMNS, _FIRST_TO_GO, terminal_width()), fold=False)
+    shadows = any(one["shadow"] for one in found)
+    titles = [title for title in _COLUMNS if shadows or title != "shadow"]
+    first_to_go = [title for title in _FIRST_TO_GO if title in titles]
+    print_table(fitted(lambda shown: _table(found, own, shown), titles, first_to_go, terminal_width()), fold=False)
     if any(one["market"] == own for one in found):
         print_wrapped("→ is the one that commands are about unless --market or MARKET names another.")
     for one in found:
@@ -45,8 +49,9 @@ _COLUMNS: dict[str, Callable[[dict[str, Any]], str]] = {
     "champion": lambda one: "damaged" if "damaged" in one else one["champion"] or "none yet",
     "since": lambda one: f"{one['promoted_at']:%Y-%m-%d}" if one["promoted_at"] else "",
     "versions": lambda one: str(one["versions"]),
+    "shadow": lambda one: one["shadow"] or "",
 }
-_FIRST_TO_GO = ("versions", "since")
+_FIRST_TO_GO = ("shadow", "versions", "since")
 """Where the terminal is narrow; an id is never broken."""
 
 
@@ -64,10 +69,16 @@ def _seen(registry: MarketRegistry) -> dict[str, Any]:
         "market": registry.market,
         "champion": None,
         "promoted_at": None,
+        "shadow": None,
         "versions": len(registry.versions()),
     }
     try:
         champion = registry.champion()
-    except HistoryDamaged as error:
-        return {**seen, "damaged": str(error)}
-    return seen if champion is None else {**seen, "champion": champion.version, "promoted_at": champion.promoted_at}
+        if champion is not None:
+            seen |= {"champion": champion.version, "promoted_at": champion.promoted_at}
+        shadow = registry.shadow()
+        if shadow is not None:
+            seen["shadow"] = shadow.version
+    except (HistoryDamaged, ShadowDamaged) as error:
+        seen["damaged"] = str(error)
+    return seen

@@ -17,6 +17,8 @@ from model_registry.history import champions
 from model_registry.manifest import Manifest, ManifestRefused
 from model_registry.store import Registry, UnknownVersion
 
+_CHAMPION, _SHADOW = "→", "⇢"
+
 
 @click.command("list")
 @as_json
@@ -24,13 +26,15 @@ from model_registry.store import Registry, UnknownVersion
 def list_versions(registry: Registry, *, as_json: bool) -> None:
     """List the published versions, newest first."""
     with in_words(registry):
-        champion = registry.champion()
+        production, shadow = _pointers(registry)
         manifests, damaged = registry.manifests()
-    production = champion.version if champion else None
     if as_json:
         print_json(
             [
-                *({**_summary(manifest), "champion": manifest.version == production} for manifest in manifests),
+                *(
+                    {**_summary(one), "champion": one.version == production, "shadow": one.version == shadow}
+                    for one in manifests
+                ),
                 *({"version": version, "damaged": problem} for version, problem in damaged.items()),
             ]
         )
@@ -39,8 +43,11 @@ def list_versions(registry: Registry, *, as_json: bool) -> None:
     if not held:
         print_wrapped(f"No model has been published in {registry.folder} yet: run the pipeline.")
         return
-    print_table(version_table(manifests, list(damaged), production, terminal_width()), fold=False)
-    print_wrapped(f"{'→' if production else 'None of them'} is the champion. {registry.folder} holds {counted(held)}.")
+    signs = {production: _CHAMPION, shadow: _SHADOW}
+    print_table(version_table(manifests, list(damaged), signs, terminal_width()), fold=False)
+    which = _CHAMPION if production else "None of them"
+    beside = f", {_SHADOW} its shadow" if shadow else ""
+    print_wrapped(f"{which} is the champion{beside}. {registry.folder} holds {counted(held)}.")
     for version, problem in damaged.items():
         print_wrapped(f"{version}: {problem}")
     ids, newest = registry.versions(), manifests[0].version if manifests else None
@@ -64,11 +71,11 @@ def show_version(registry: Registry, version: str, *, everything: bool, as_json:
     """Show what is known about VERSION: metrics, data, parameters."""
     with in_words(registry):
         manifest = manifest_of(registry, version)
-        champion = registry.champion()
+        pointers = _pointers(registry)
     if as_json:
         print_json(manifest)
         return
-    click.echo(_titled(manifest, champion.version if champion else None))
+    click.echo(_titled(manifest, pointers))
     seen = view(manifest)
     width = label_width(name for lines in seen.groups.values() for name in lines)
     for title, lines in seen.groups.items():
@@ -94,14 +101,14 @@ def diff(registry: Registry, a: str, b: str, *, everything: bool, as_json: bool)
     """Compare two versions: metrics, data, parameters."""
     with in_words(registry):
         left, right = manifest_of(registry, a), manifest_of(registry, b)
-        champion = registry.champion()
+        pointers = _pointers(registry)
     if as_json:
         sides = [flat(manifest) for manifest in (left, right)]
         names = [name for name in {**sides[0], **sides[1]} if sides[0].get(name) != sides[1].get(name)]
         print_json({name: [side.get(name) for side in sides] for name in names})
         return
     for side, manifest in (("A", left), ("B", right)):
-        click.echo(f"{side}  {_titled(manifest, champion.version if champion else None)}")
+        click.echo(f"{side}  {_titled(manifest, pointers)}")
     click.echo()
     if left == right:
         click.echo("The two do not differ.")
@@ -121,7 +128,7 @@ def diff(registry: Registry, a: str, b: str, *, everything: bool, as_json: bool)
     losses = [manifest.metrics.get("test", {}).get("log_loss") for manifest in (left, right)]
     better = {"A": left, "B": right, None: None}[better_side("log_loss", *losses)]
     other = {left.version, right.version} - {better.version if better else None}
-    if compared.same_test_listings and better and champion and other == {champion.version}:
+    if compared.same_test_listings and better and pointers[0] and other == {pointers[0]}:
         part = short(better.version, registry.versions())
         suggest(
             f"Next: {command('promote', part, *WHY)} puts the one with the lower log loss in the champion's place, "
@@ -200,9 +207,17 @@ def _summary(manifest: Manifest) -> dict[str, Any]:
     }
 
 
-def _titled(manifest: Manifest, champion: str | None) -> str:
+def _pointers(registry: Registry) -> tuple[str | None, str | None]:
+    """The champion and the shadow, where there are any."""
+    champion, shadow = registry.champion(), registry.shadow()
+    return champion.version if champion else None, shadow.version if shadow else None
+
+
+def _titled(manifest: Manifest, pointers: tuple[str | None, str | None]) -> str:
+    champion, shadow = pointers
     remarks = [
         *(["the champion"] if manifest.version == champion else []),
+        *(["the shadow"] if manifest.version == shadow else []),
         *(["made up"] if manifest.snapshot.synthetic else []),
     ]
     return manifest.version + (f"  ({', '.join(remarks)})" if remarks else "")

@@ -13,19 +13,25 @@ from model_registry.archive import BadArchive
 from model_registry.classifier import ModelRefused
 from model_registry.disk import RegistryBusy
 from model_registry.history import HistoryDamaged
+from model_registry.live import LiveDamaged
 from model_registry.manifest import ManifestRefused
 from model_registry.old_layout import TwoRegistries
 from model_registry.registries import Registries, UnknownMarket
+from model_registry.shadow import ShadowDamaged, ShadowRefused
 from model_registry.store import NothingToRollBackTo, Registry, UnknownVersion
+from prediction_log.erasing import LogBusy
 
 EXIT_REFUSED, EXIT_BUSY = 1, 3
 
 _REFUSALS = (
     BadArchive,
     HistoryDamaged,
+    LiveDamaged,
     ManifestRefused,
     ModelRefused,
     NothingToRollBackTo,
+    ShadowDamaged,
+    ShadowRefused,
     TwoRegistries,
     UnknownMarket,
     UnknownVersion,
@@ -40,7 +46,7 @@ def in_words(registry: Registry | None = None) -> Generator[None]:
         if registry is not None and not registry.folder.is_dir():
             refuse(_not_there(registry.folder))
         yield
-    except RegistryBusy as error:
+    except (LogBusy, RegistryBusy) as error:
         _end(str(error), EXIT_BUSY)
     except FileExistsError as error:
         _end(f"{error.filename2 or error.filename} is there already: choose another name.", EXIT_REFUSED)

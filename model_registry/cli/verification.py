@@ -1,4 +1,4 @@
-"""The command `models verify`: whether versions, pointer and history are whole."""
+"""The command `models verify`: whether versions, pointers and history are whole."""
 
 import sys
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ _LEDGERS = ("champion.json", "history.jsonl")
 
 @click.command()
 @click.argument("version", required=False)
-@click.option("--all", "everything", is_flag=True, help="Every version, the pointer and the history.")
+@click.option("--all", "everything", is_flag=True, help="Every version, the pointers and the history.")
 @as_json
 @pass_registry
 def verify(registry: Registry, version: str | None, *, everything: bool, as_json: bool) -> None:
@@ -28,7 +28,8 @@ def verify(registry: Registry, version: str | None, *, everything: bool, as_json
         if everything:
             with under_way("Verifying", len(versions)) as one_more:
                 problems = registry.problems(checked=one_more)
-            checked = [*versions, *_LEDGERS]
+            shadow = ["shadow.json"] if (registry.folder / "shadow.json").exists() else []
+            checked = [*versions, *_LEDGERS, *shadow]
         else:
             champion = registry.champion()
             if version is None and champion is None:

@@ -1,6 +1,6 @@
 """The table of versions that `models list` prints, with as many columns as there is room for."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from rich.table import Table
 
@@ -24,23 +24,25 @@ _FIRST_TO_GO = ("candidate", "trained on", "created", "ROC AUC", "accuracy", "lo
 """The other columns always stay. A version begins with its candidate's name; the gate goes by log loss."""
 
 
-def version_table(manifests: list[Manifest], unreadable: list[str], champion: str | None, width: int | None) -> Table:
-    """The versions in the order given, → before the champion; `width` is the terminal's, None for all columns.
+def version_table(
+    manifests: list[Manifest], unreadable: list[str], signs: Mapping[str | None, str], width: int | None
+) -> Table:
+    """The versions in the order given, some with a sign before them; `width` is the terminal's, None for all columns.
 
     An id is never broken: columns go until it has room, and in the narrowest terminal it stands alone with
     what its listings are.
     """
     rows = [{title: cell(manifest) for title, cell in _COLUMNS.items()} for manifest in manifests]
     rows += [{**dict.fromkeys(_COLUMNS, ""), "version": version, "listings": "unknown"} for version in unreadable]
-    return fitted(lambda titles: _table(rows, titles, champion), _COLUMNS, _FIRST_TO_GO, width)
+    return fitted(lambda titles: _table(rows, titles, signs), _COLUMNS, _FIRST_TO_GO, width)
 
 
-def _table(rows: list[dict[str, str]], titles: list[str], champion: str | None) -> Table:
+def _table(rows: list[dict[str, str]], titles: list[str], signs: Mapping[str | None, str]) -> Table:
     table = new_table()
     for title in ("", *titles):
         table.add_column(title, no_wrap=True, justify="right" if title in _NUMERIC else "left")
     for row in rows:
-        table.add_row("→" if row["version"] == champion else "", *(row[title] for title in titles))
+        table.add_row(signs.get(row["version"], ""), *(row[title] for title in titles))
     return table
 
 

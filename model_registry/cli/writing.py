@@ -1,4 +1,4 @@
-"""The commands that change something: promote, rollback, prune, export, import."""
+"""The commands that change something: promote, rollback, shadow, prune, export, import."""
 
 import getpass
 import shlex
@@ -11,7 +11,9 @@ from model_registry.cli.guidance import WHY, command, short, suggest, under_way
 from model_registry.cli.options import because, full_id, pass_registry
 from model_registry.cli.reading import counted
 from model_registry.cli.refusals import in_words, refuse
+from model_registry.cli.terminal import print_wrapped
 from model_registry.history import Decision
+from model_registry.live import quoting_the_shadow
 from model_registry.store import Registry
 
 
@@ -29,7 +31,7 @@ def promote(registry: Registry, version: str, reason: str) -> None:
     """Make VERSION the champion, whatever the gate says."""
     with in_words(registry):
         target = full_id(registry, version)
-        decision = Decision(promote=True, reason=reason)
+        decision = quoting_the_shadow(Decision(promote=True, reason=reason), registry, target)
         before = registry.champion()
         champion = registry.promote(target, decision, run_id=None, actor=getpass.getuser())
     if before is not None and before.version == target:
@@ -53,10 +55,40 @@ def rollback(registry: Registry, to: str | None, reason: str) -> None:
 
 
 @click.command()
+@click.argument("version", required=False)
+@click.option("--none", "clear", is_flag=True, help="Ask no version beside the champion.")
+@click.option("--reason", help="Why; it is kept as long as the version is the shadow.")
+@pass_registry
+def shadow(registry: Registry, version: str | None, *, clear: bool, reason: str | None) -> None:
+    """Ask VERSION beside the champion, or say which one is.
+
+    The service asks the shadow about a share of the listings after the champion has answered (SHADOW_SAMPLE); nobody is
+    given its answers, and the prediction log holds both.
+    """
+    if clear and (version or reason):
+        raise click.UsageError("Give a version or --none, not both; --none takes no reason.")
+    if bool(version) != bool(reason):
+        raise click.UsageError("A version and its --reason belong together.")
+    with in_words(registry):
+        if clear:
+            registry.clear_shadow()
+            present = None
+        elif version and reason:
+            present = registry.set_shadow(full_id(registry, version), reason=reason, actor=getpass.getuser())
+        else:
+            present = registry.shadow()
+    if present is None:
+        click.echo("There is no shadow.")
+    else:
+        since = f"{present.set_at:%Y-%m-%d %H:%M:%S} UTC"
+        print_wrapped(f"{present.version} is the shadow since {since}, by {present.actor}: {present.reason}")
+
+
+@click.command()
 @click.option("--keep", type=_Whole(min=0), required=True, help="How many of the newest versions stay.")
 @pass_registry
 def prune(registry: Registry, keep: int) -> None:
-    """Remove old versions; the champion and its predecessors stay."""
+    """Remove old versions; champion, predecessors and shadow stay."""
     with in_words(registry):
         removed = registry.prune(keep)
     for version in removed:

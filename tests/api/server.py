@@ -34,7 +34,7 @@ def serving(registry: Path, log: Path, *, descriptors: int | None = None, **sett
             resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors, descriptors))
 
     port = free_port()
-    environment = {**os.environ, "MODEL_REGISTRY": str(registry), "PORT": str(port), **settings}
+    environment = {**os.environ, "MODEL_REGISTRY": str(registry), "PORT": str(port), "PREDICTION_LOG": "", **settings}
     with log.open("wb") as output, httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=20) as client:
         command = [sys.executable, "-m", "api"]
         process = subprocess.Popen(command, env=environment, stdout=output, stderr=output, preexec_fn=limit)

@@ -75,7 +75,7 @@ def test_what_nobody_foresaw_is_answered_alike(
     def fails(*_: object) -> None:
         raise ZeroDivisionError("unforeseen")
 
-    monkeypatch.setattr(Reader, "listing", fails)
+    monkeypatch.setattr(Reader, "one", fails)
     for path, route in (
         ("/classify", "/classify"),
         ("/markets/new-york/classify", "/markets/{market}/classify"),

@@ -13,7 +13,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from api.app import create_app
 from api.errors import answer_unexpected
-from api.examples import wrong_batch, wrong_listing
+from api.examples import FEEDBACK, WRONG_FEEDBACK, wrong_batch, wrong_listing
 from api.openapi import document
 from api.settings import Settings
 from model_registry.listing import EXAMPLE, PriceCategory
@@ -142,6 +142,10 @@ def test_every_example_of_an_error_is_what_is_answered(client: httpx.Client, tol
             unknown = ready.get(f"/markets/atlantis{path}", headers=KEY)
             same(f"/markets/{{market}}{path}", "no-such-market", unknown)
             same(f"/markets/{{market}}{path}", "no-key", ready.get(f"/markets/new-york{path}"))
+        same("/feedback", "wrong-fields", ready.post("/feedback", json=WRONG_FEEDBACK, headers=KEY))
+        same("/feedback", "no-key", ready.post("/feedback", json=FEEDBACK))
+        same("/feedback", "another-kind", ready.post("/feedback", content="x", headers=text))
+        same("/feedback", "large-body", ready.post("/feedback", content=b" " * 1_001, headers={**KEY, **JSON}))
         for path in (*MODEL, "/metrics", "/markets"):
             same(path, "no-key", ready.get(path))
     fault = answer_unexpected(None, ValueError("secret"))  # type: ignore[arg-type]

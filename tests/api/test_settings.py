@@ -15,6 +15,18 @@ def test_variables_are_read_by_their_names_in_capitals() -> None:
     assert read_settings(Settings, given) == Settings(model_registry="/models", port=9000, access_log=False)
 
 
+def test_an_empty_variable_turns_off_what_may_be_off_and_counts_as_unset_elsewhere() -> None:
+    settings = read_settings(Settings, {"PREDICTION_LOG": "", "MODEL_REGISTRY": "", "API_KEYS": ""})
+    assert (settings.prediction_log, settings.model_registry, settings.keys()) == ("", "var/registry", ())
+    assert read_settings(Settings, {}).prediction_log == "var/predictions"
+
+
+def test_feedback_has_keys_of_its_own_or_those_of_everything() -> None:
+    assert Settings(api_keys="a,b").keys_for_feedback() == ("a", "b")
+    assert Settings(api_keys="a,b", feedback_keys="c").keys_for_feedback() == ("c",)
+    assert Settings(feedback_keys="c").keys() == ()
+
+
 def test_keys_and_origins_are_parted_by_commas() -> None:
     settings = Settings(api_keys=" a, b,,c ", cors_origins="")
     assert settings.keys() == ("a", "b", "c")

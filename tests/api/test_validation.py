@@ -37,7 +37,7 @@ def errors(content: bytes) -> list[str]:
 
 
 @pytest.mark.parametrize("depth", DEPTHS)
-@pytest.mark.parametrize("read", [READER.listing, READER.batch])
+@pytest.mark.parametrize("read", [READER.one, READER.batch])
 @pytest.mark.parametrize(
     ("opening", "closing"),
     [(b"[", b"]"), (b'{"a":', b"}"), (b'[{"id":', b"}]")],
@@ -104,7 +104,7 @@ def test_a_row_nested_too_deeply_is_said_to_be() -> None:
     ids=range(21),
 )
 def test_what_no_client_means_is_refused_in_words(content: bytes, words: str) -> None:
-    assert re.search(words, str(refusal(READER.listing, content)))
+    assert re.search(words, str(refusal(READER.one, content)))
     assert re.search(words, errors(b"[" + content + b"]")[0])
     refusal(READER.batch, b"[" + content + b"]")
 
@@ -112,22 +112,22 @@ def test_what_no_client_means_is_refused_in_words(content: bytes, words: str) ->
 def test_whitespace_and_escapes_change_nothing() -> None:
     flood = b" \n\t\r" * 100_000
     escaped = body().replace(b'"beds"', b'"\\u0062eds"').replace(b"Brooklyn", b"Br\\u006foklyn")
-    assert READER.listing(flood + escaped.replace(b":", b":" + b"\n" * 1_000) + flood) == READER.listing(body())
+    assert READER.one(flood + escaped.replace(b":", b":" + b"\n" * 1_000) + flood) == READER.one(body())
 
 
 def test_an_enum_says_what_is_allowed() -> None:
-    assert str(refusal(READER.listing, body(neighbourhood="Unknown"))) == (
+    assert str(refusal(READER.one, body(neighbourhood="Unknown"))) == (
         "Invalid JSON input: neighbourhood: invalid enum value 'Unknown' "
         "(allowed: Bronx, Queens, Staten Island, Brooklyn, Manhattan)"
     )
     assert "(allowed: Shared room, Private room, Entire home/apt, Hotel room)" in str(
-        refusal(READER.listing, body(room_type='it\'s "x" `y`'))
+        refusal(READER.one, body(room_type='it\'s "x" `y`'))
     )
 
 
 def test_nothing_a_client_sent_is_shown_at_length() -> None:
     long = "x" * 800_000
-    refused = refusal(READER.listing, body(room_type=long, **{long: 1, "y" + long: long}))
+    refused = refusal(READER.one, body(room_type=long, **{long: 1, "y" + long: long}))
     assert len(str(refused)) < 500
     assert "…" in str(refused)
     assert [fault.field for fault in refused.faults.listed] == ["room_type", cut(long), cut("y" + long)]
@@ -136,7 +136,7 @@ def test_nothing_a_client_sent_is_shown_at_length() -> None:
 
 
 def test_a_listing_with_a_thousand_wrong_fields_has_a_hundred_of_them_listed_and_the_rest_counted() -> None:
-    refused = refusal(READER.listing, body(beds="1", **{f"field-{n}": n for n in range(1_000)}))
+    refused = refusal(READER.one, body(beds="1", **{f"field-{n}": n for n in range(1_000)}))
     assert len(refused.faults.listed) == MOST_FAULTS
     assert str(refused).startswith("Invalid JSON input: beds: expected int, got str; field-0: unknown field; ")
     assert str(refused).endswith("; field-98: unknown field; and 901 more wrong fields")
@@ -211,4 +211,4 @@ def as_json(refused: Invalid) -> dict[str, Any]:
 
 
 def test_a_refusal_of_all_there_is_says_nothing_of_omitted() -> None:
-    assert set(as_json(refusal(READER.listing, b"{}"))) == {"status_code", "detail", "extra"}
+    assert set(as_json(refusal(READER.one, b"{}"))) == {"status_code", "detail", "extra"}

@@ -10,22 +10,37 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from api.metrics import Metrics
+from prediction_log.writer import State
 from tests.containers.stack import ROOT, reason_to_skip, say, told
+from tests.model_registry.test_live import figures
 
 IMAGE = "prom/prometheus:v2.53.3"
 RULES = ROOT / "containers" / "prometheus" / "alerts.yaml"
 
 
-def promtool(*arguments: str) -> str:
-    """What `promtool` says in the checkout: the one on PATH, or that of Prometheus' image where there is an engine."""
+def promtool(*arguments: str, given: str | None = None) -> str:
+    """What `promtool` says in the checkout: the one on PATH, or that of Prometheus' image where there is an engine.
+
+    What is `given` it reads from its standard input.
+    """
     if command := shutil.which("promtool"):
-        done = told(command, *arguments)
+        done = told(command, *arguments, stdin=given)
     else:
         if reason := reason_to_skip():
             pytest.skip(f"no promtool and no containers here: {reason}")
         mounts = ("--volume", f"{ROOT}:/checkout:ro", "--workdir=/checkout")
-        run = ("docker", "run", "--rm", "--user=0", "--network=none", *mounts, "--entrypoint=promtool", IMAGE)
-        done = told(*run, *arguments)
+        run = (
+            "docker",
+            "run",
+            "--rm",
+            "--interactive",
+            "--user=0",
+            "--network=none",
+            *mounts,
+            "--entrypoint=promtool",
+            IMAGE,
+        )
+        done = told(*run, *arguments, stdin=given)
     return done.stdout + done.stderr
 
 
@@ -56,9 +71,16 @@ def test_every_alert_has_a_case_in_which_it_fires() -> None:
 
 def test_every_figure_of_the_api_that_an_alert_asks_for_is_one_that_it_has() -> None:
     names = re.findall(r"\b(?:api|process|python)_\w+", " ".join(str(rule["expr"]) for rule in rules().values()))
-    had = {sample.name for family in text_string_to_metric_families(every_figure()) for sample in family.samples}
     assert names
-    assert set(names) <= had
+    assert set(names) <= figures_that_there_are()
+
+
+def figures_that_there_are() -> set[str]:
+    """The names of the API's figures."""
+    families = list(text_string_to_metric_families(every_figure()))
+    # A gauge is called as its family is, whether it has a value yet or not.
+    gauges = {family.name for family in families if family.type == "gauge"}
+    return gauges | {sample.name for family in families for sample in family.samples}
 
 
 def every_figure() -> str:
@@ -67,6 +89,9 @@ def every_figure() -> str:
     metrics.follows("new-york")
     metrics.answered("POST", "/classify", 200, 0.001, "new-york")
     metrics.predicted("new-york", "High", "tree-1")
+    metrics.shadowed("new-york", "tree-2")
+    metrics.fares("new-york", "tree-1", figures("tree-1"))
+    metrics.log.states = lambda: {"predictions": State(1, {"full": 0, "failed": 0}, 0, None)}
     return metrics.page().decode()
 
 

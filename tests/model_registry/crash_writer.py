@@ -22,8 +22,12 @@ from tests.making import PROMOTE, manifest, model
 
 MODELS = [model(seed) for seed in range(3)]
 MANIFESTS = [manifest(content) for content in MODELS]
-CODE = {"store.py", "disk.py", "history.py", "registries.py", "old_layout.py"}
+CODE = {"store.py", "disk.py", "history.py", "registries.py", "old_layout.py", "shadow.py"}
+SHADOWS = {"clear_shadow": 2, "promote_shadow": 2, "take_over": 0}
+"""Which version is the shadow before an operation; none before the others."""
 MARKET = "new-york"
+Pointers = tuple[str | None, str | None]
+"""The champion and the shadow."""
 
 
 def publish(registry: Registry, number: int) -> str:
@@ -43,11 +47,23 @@ def roll_back(registry: Registry) -> str:
     return registry.rollback(decision=PROMOTE, actor="test").version
 
 
+def set_shadow(registry: Registry, number: int) -> str:
+    return registry.set_shadow(publish(registry, number), reason="For the test.", actor="test").version
+
+
+def clear_shadow(registry: Registry) -> str:
+    registry.clear_shadow()
+    return ""
+
+
 OPERATIONS: dict[str, Callable[[Registry], str]] = {
     "publish": lambda registry: publish(registry, 2),
     "promote": lambda registry: promote(registry, 2),
     "rollback": roll_back,
     "prune": lambda registry: ",".join(registry.prune(0)),
+    "set_shadow": lambda registry: set_shadow(registry, 2),
+    "clear_shadow": clear_shadow,
+    "promote_shadow": lambda registry: promote(registry, 2),
     "take_over": lambda registry: promote(registry, 2),
 }
 
@@ -87,24 +103,27 @@ def opened(folder: Path, name: str) -> Registry:
     return Registries(folder, patience=5).of(MARKET) if name == "take_over" else Registry(folder, patience=5)
 
 
+def pointed_at(registry: Registry) -> Pointers:
+    champion, shadow = registry.champion(), registry.shadow()
+    return champion and champion.version, shadow and shadow.version
+
+
 def losses_after(
-    operation: Callable[[Registry], str], registry: Registry, versions: set[str], before: str, after: str
+    operation: Callable[[Registry], str], registry: Registry, versions: set[str], before: Pointers, after: Pointers
 ) -> list[str]:
     """What is lost when a writer was killed: for a reader at once, and for the next writer."""
-    champion = registry.champion()
     lost = [f"{version} is gone" for version in versions - set(registry.versions())]
     if len(registry.history()) < 2:
         lost.append("the history lacks its beginning")
-    if champion is None or champion.version not in (before, after):
-        lost.append(f"the champion is {champion}")
-    else:
-        registry.open(champion.version)
+    if pointed_at(registry) not in (before, after):
+        lost.append(f"the champion and the shadow are {pointed_at(registry)}")
+    for version in filter(None, pointed_at(registry)):
+        registry.open(version)
     lost.extend(registry.problems().values())
     operation(registry)
     lost.extend(registry.problems().values())
-    done = registry.champion()
-    if done is None or done.version != after:
-        lost.append(f"the next writer left {done}")
+    if pointed_at(registry) != after or (registry.folder / "shadow.json").exists() != (after[1] is not None):
+        lost.append(f"the next writer left {pointed_at(registry)}")
     if list((registry.folder / "incoming").iterdir()):
         lost.append("the next writer left something unfinished")
     if registry.market and sorted(entry.name for entry in registry.folder.parent.iterdir()) != [".lock", MARKET]:
@@ -115,14 +134,17 @@ def losses_after(
 def main(name: str, folder: Path, step: int) -> None:
     operation = OPERATIONS[name]
     base = Registry(folder / "base")
-    before = [promote(base, number) for number in (0, 1)][-1]
+    for number in (0, 1):
+        promote(base, number)
     if name == "prune":
         publish(base, 2)
+    if name in SHADOWS:
+        set_shadow(base, SHADOWS[name])
+    before = pointed_at(base)
     shutil.copytree(base.folder, folder / "end")
     end = opened(folder / "end", name)
     operation(end)
-    final = end.champion()
-    assert final
+    after = pointed_at(end)
     kills, lost = 0, list[str]()
     kept = set() if name == "prune" else set(base.versions())
     while True:
@@ -133,7 +155,7 @@ def main(name: str, folder: Path, step: int) -> None:
         if not die_at(line, operation, registry):
             break
         kills += 1
-        lost.extend(f"line {line}: {loss}" for loss in losses_after(operation, registry, kept, before, final.version))
+        lost.extend(f"line {line}: {loss}" for loss in losses_after(operation, registry, kept, before, after))
     print(json.dumps({"operation": name, "kills": kills, "losses": lost}))  # noqa: T201 (its answer)
 
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from model_registry.history import champions
+from model_registry.shadow import ShadowRefused
 from model_registry.store import NothingToRollBackTo, Registry
 from tests.making import KEEP, PROMOTE, manifest, model
 from tests.model_registry.traffic import read_for, write_for
@@ -27,7 +28,17 @@ def publish(registry: Registry, seed: int) -> str:
 
 
 @pytest.mark.parametrize(
-    ("operation", "least"), [("publish", 60), ("promote", 120), ("rollback", 80), ("prune", 60), ("take_over", 300)]
+    ("operation", "least"),
+    [
+        ("publish", 60),
+        ("promote", 120),
+        ("rollback", 80),
+        ("prune", 60),
+        ("set_shadow", 250),
+        ("clear_shadow", 80),
+        ("promote_shadow", 300),
+        ("take_over", 300),
+    ],
 )
 @pytest.mark.parametrize("step", [pytest.param(1, marks=pytest.mark.slow), 17])
 def test_a_writer_killed_at_any_line_loses_nothing(operation: str, least: int, step: int, tmp_path: Path) -> None:
@@ -65,7 +76,7 @@ def test_many_writers_and_readers_at_once_never_see_a_missing_or_mixed_champion(
 
 
 class AnySequence(RuleBasedStateMachine):
-    """Publishing, promoting, refusing, rolling back and pruning in any order."""
+    """Publishing, promoting, refusing, rolling back, pruning, setting and clearing the shadow in any order."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -95,6 +106,22 @@ class AnySequence(RuleBasedStateMachine):
 
     @precondition(lambda self: self.registry.versions())
     @rule(data=st.data())
+    def set_shadow(self, data: st.DataObject) -> None:
+        version, champion = data.draw(st.sampled_from(self.registry.versions())), self.registry.champion()
+        if champion is not None and champion.version == version:
+            with pytest.raises(ShadowRefused):
+                self.registry.set_shadow(version, reason="For the test.", actor="test")
+        else:
+            shadow = self.registry.set_shadow(version, reason="For the test.", actor="test")
+            assert (shadow.version, self.registry.shadow()) == (version, shadow)
+
+    @rule()
+    def clear_shadow(self) -> None:
+        self.registry.clear_shadow()
+        assert self.registry.shadow() is None
+
+    @precondition(lambda self: self.registry.versions())
+    @rule(data=st.data())
     def roll_back(self, data: st.DataObject) -> None:
         to = data.draw(st.none() | st.sampled_from(self.registry.versions()))
         standing = champions(self.registry.history())
@@ -118,6 +145,15 @@ class AnySequence(RuleBasedStateMachine):
         assert self.registry.problems() == {}
         champion = self.registry.champion()
         assert champions(self.registry.history())[-1:] == ([champion.version] if champion else [])
+
+    @invariant()
+    def the_shadow_is_another_version_that_is_there_and_nothing_is_left_of_one_that_was_promoted(self) -> None:
+        champion, shadow = self.registry.champion(), self.registry.shadow()
+        assert (self.registry.folder / "shadow.json").exists() == (shadow is not None)
+        if shadow is not None:
+            assert shadow.version in self.registry.versions()
+            assert shadow.version in self.registry.protected()
+            assert champion is None or champion.version != shadow.version
 
 
 AnySequence.TestCase.settings = settings(max_examples=30, stateful_step_count=20, deadline=None)

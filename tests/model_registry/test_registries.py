@@ -14,6 +14,8 @@ from model_registry.registries import Registries, UnknownMarket
 from model_registry.store import Registry
 from tests.making import KEEP, LISBON, PROMOTE, publish
 
+MARKETS = Path(__file__).parents[2] / "markets"
+
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
@@ -71,7 +73,7 @@ def test_what_is_no_markets_name_has_no_registry(name: str, registries: Registri
 @pytest.mark.parametrize("name", ["versions", "incoming"])
 def test_no_market_is_called_as_a_registrys_own_folders_are(name: str, tmp_path: Path) -> None:
     file = tmp_path / f"{name}.toml"
-    shutil.copy("markets/new-york.toml", file)
+    shutil.copy(MARKETS / "new-york.toml", file)
     with pytest.raises(BadMarket, match=f"its name '{name}' must be small letters and digits.* not incoming or"):
         read_market(file)
 

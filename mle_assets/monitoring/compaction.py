@@ -1,0 +1,305 @@
+"""From the prediction log's files to tables: every whole record of a market once, whatever is killed or removed when.
+
+Each row knows the file of the log that it is from. A file that is still written is read again each time, and its rows
+put in place of those that it had; one that is done is read once more and then named in the ledger. So a run that was
+killed leaves nothing to be repaired: what it did not come to is done by the next one.
+"""
+
+import fcntl
+import hashlib
+from collections import defaultdict
+from collections.abc import Generator, Iterable, Sequence
+from contextlib import contextmanager
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Self, cast
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from mle_assets.io_managers import replace_file
+from mle_assets.monitoring.tables import DAY, SCHEMAS, DayTables, Kind, days_of, rows_of_answers, rows_of_feedback
+from prediction_log.erasing import Forgetting, read_forgotten
+from prediction_log.files import FORGOTTEN, LogFile, log_files
+from prediction_log.reader import Read, read_file
+from prediction_log.record import Feedback, Forgotten, Prediction
+
+PREFIXES: dict[Kind, str] = {"answers": "predictions", "feedback": "feedback"}
+"""How the files of the log begin that a kind of table is made from."""
+
+_LEDGER, _LATEST, _LOCK = "ledger.json", "latest.json", ".lock"
+_ONCE = ["time", "request_id", "index"]
+"""Two rows that are the same in these are one: a client may use an id again, but not in the same microsecond."""
+
+ByDay = dict[int, list[Any]]
+
+
+class Funnel(msgspec.Struct, frozen=True):
+    """What became of the lines that a run read: `lines` is the sum of all others.
+
+    Lines of a file that is still written are read by every run until it is done.
+    """
+
+    lines: int = 0
+    cut: int = 0
+    unknown: int = 0
+    other_markets: int = 0
+    forgotten: int = 0
+    doubled: int = 0
+    kept: int = 0
+
+    def __add__(self, other: Self) -> Self:
+        """The sum, part by part."""
+        return type(self)(*(getattr(self, name) + getattr(other, name) for name in self.__struct_fields__))
+
+
+class Ledger(msgspec.Struct, frozen=True):
+    """What was taken from the log so far: the files that are done, and which erasures were applied.
+
+    `missing` are files between those that were taken that never were: the log removed them first, or an erasure left
+    nothing of them.
+    """
+
+    files: frozenset[str] = frozenset()
+    forgotten: str = ""
+    missing: frozenset[str] = frozenset()
+
+    @classmethod
+    def read(cls, folder: Path) -> "Ledger":
+        """The ledger of a market's tables; an empty one before the first run."""
+        try:
+            return msgspec.json.decode((folder / _LEDGER).read_bytes(), type=cls)
+        except FileNotFoundError:
+            return cls(forgotten=_NOTHING_FORGOTTEN)
+
+
+class Compaction(msgspec.Struct, frozen=True):
+    """What a run did: its funnels, the files it read, the rows erased from tables of before, and what all tables hold.
+
+    `missing` are files that are missing since this run.
+    """
+
+    answers: Funnel
+    feedback: Funnel
+    files_done: int
+    files_open: int
+    erased: int
+    rows: int
+    feedback_rows: int
+    days: int
+    missing: tuple[str, ...]
+
+    @property
+    def damaged(self) -> int:
+        """The lines of answers and feedback that nobody can read."""
+        return sum(funnel.cut + funnel.unknown for funnel in (self.answers, self.feedback))
+
+    def write(self, folder: Path) -> None:
+        """Write latest.json beside the tables."""
+        replace_file(folder / _LATEST, msgspec.json.format(msgspec.json.encode(self)))
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """Read latest.json."""
+        return msgspec.json.decode((folder / _LATEST).read_bytes(), type=cls)
+
+
+def news(log: Path, folder: Path) -> str | None:
+    """A name for what the log has that the tables in a folder do not: files that are done, erasures; None for nothing.
+
+    The same news have the same name, however often one looks.
+    """
+    ledger, digest = Ledger.read(folder), _digest(log)
+    new = sorted(file.name for prefix in PREFIXES.values() for file in _untaken(log, prefix, ledger) if not file.open)
+    if not new and digest == ledger.forgotten:
+        return None
+    return hashlib.sha256("\n".join([digest, *new]).encode()).hexdigest()[:16]
+
+
+def compact(log: Path, folder: Path, market: str, *, keep_days: int, now: float) -> Compaction:
+    """Bring a market's tables up to date with the log, and remove those of days that are `keep_days` old.
+
+    Raises OSError where the log cannot be read or the tables cannot be written.
+    """
+    with _alone(folder):
+        ledger, tables, digest = Ledger.read(folder), DayTables(folder), _digest(log)
+        found: dict[Kind, list[LogFile]] = {kind: _untaken(log, prefix, ledger) for kind, prefix in PREFIXES.items()}
+        read: dict[Kind, tuple[Funnel, ByDay]] = {kind: _read(kind, files, market) for kind, files in found.items()}
+        # What was forgotten since is to be erased from all tables; what was before, from what is new.
+        everywhere = digest != ledger.forgotten
+        forgetting = _Forgetting(read_forgotten(log))
+        forgetting.learn(row for rows in read["answers"][1].values() for row in rows)
+        if everywhere:
+            forgetting.learn(tables.of_day("answers", day) for day in tables.days("answers"))
+        # Feedback first: once the answers are erased, nothing tells any longer whose it was.
+        funnels, erased = dict[Kind, Funnel](), 0
+        kinds: tuple[Kind, ...] = ("feedback", "answers")
+        for kind in kinds:
+            funnel, by_day = read[kind]
+            names = [file.name for file in found[kind]]
+            lost, doubled, of_before = _merge(tables, kind, by_day, names, forgetting, everywhere=everywhere)
+            kept = funnel.kept - lost - doubled
+            funnels[kind] = msgspec.structs.replace(funnel, forgotten=lost, doubled=doubled, kept=kept)
+            erased += of_before
+        first_day = int(now // DAY) - keep_days + 1
+        _expire(tables, first_day)
+        files = [file for of_kind in found.values() for file in of_kind]
+        done = [file.name for file in files if not file.open]
+        written = _next(log, ledger, digest, done, first_day)
+        replace_file(folder / _LEDGER, msgspec.json.encode(written))
+        return Compaction(
+            answers=funnels["answers"],
+            feedback=funnels["feedback"],
+            files_done=len(done),
+            files_open=len(files) - len(done),
+            erased=erased,
+            rows=tables.count("answers"),
+            feedback_rows=tables.count("feedback"),
+            days=len(tables.days("answers")),
+            missing=tuple(sorted(written.missing - ledger.missing)),
+        )
+
+
+@contextmanager
+def _alone(folder: Path) -> Generator[None]:
+    """One run at a time; the system ends the lock with its process."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / _LOCK).open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _untaken(log: Path, prefix: str, ledger: Ledger) -> list[LogFile]:
+    return [file for file in log_files(log, prefix) if file.name not in ledger.files]
+
+
+def _digest(log: Path) -> str:
+    try:
+        return hashlib.sha256((log / FORGOTTEN).read_bytes()).hexdigest()
+    except FileNotFoundError:
+        return _NOTHING_FORGOTTEN
+
+
+_NOTHING_FORGOTTEN = hashlib.sha256(b"").hexdigest()
+
+
+def _read(kind: Kind, files: Iterable[LogFile], market: str) -> tuple[Funnel, ByDay]:
+    """What some files hold of a market, as rows by day, and the funnel so far: forgotten and doubled come later."""
+    funnel, by_day = Funnel(), defaultdict[int, list[Any]](list)
+    for file in files:
+        for block in read_file(file):
+            rows, misplaced, elsewhere = _rows(kind, block, market)
+            funnel += Funnel(block.lines, block.cut, block.unknown + misplaced, elsewhere, kept=rows.num_rows)
+            days = days_of(rows)
+            for day in np.unique(days).tolist():
+                by_day[day].append(rows.filter(pa.array(days == day)))
+    return funnel, dict(by_day)
+
+
+def _rows(kind: Kind, block: Read, market: str) -> tuple[Any, int, int]:
+    """A market's rows in a block, how many records are not of that kind, and how many are other markets'."""
+    if kind == "feedback":
+        told = [record for record in block.records if isinstance(record, Feedback)]
+        return rows_of_feedback(told, block.file.name), len(block.records) - len(told), 0
+    predictions = [record for record in block.records if isinstance(record, Prediction)]
+    ours = [one for one in predictions if one.market == market]
+    misplaced, elsewhere = len(block.records) - len(predictions), len(predictions) - len(ours)
+    return rows_of_answers(ours, block.file.name), misplaced, elsewhere
+
+
+class _Forgetting:
+    """Which rows are to be erased; knows which few are worth asking about."""
+
+    def __init__(self, forgotten: Sequence[Forgotten]) -> None:
+        self._forgetting = Forgetting(forgotten)
+        self._requests = {one.request_id for one in forgotten if one.request_id is not None}
+        self._listings = {one.listing_id for one in forgotten if one.listing_id is not None}
+        self._answered = set[str]()
+
+    def learn(self, tables: Iterable[Any]) -> None:
+        """See whose answers are to be erased: what was told of them goes with them."""
+        if self._listings:
+            for rows in tables:
+                erased = rows.filter(pa.array(self.erases("answers", rows)))
+                self._answered.update(erased["request_id"].to_pylist())
+
+    def erases(self, kind: Kind, rows: Any) -> NDArray[np.bool_]:
+        """Which rows of a table are to be erased: (n,)."""
+        erased = np.zeros(rows.num_rows, dtype=bool)
+        suspect = _is_in(rows["request_id"], self._requests | self._answered)
+        if kind == "answers":
+            suspect |= _is_in(rows["id"], self._listings)
+        columns = ["time", "request_id", "index", *(["id"] if kind == "answers" else [])]
+        for place in np.flatnonzero(suspect).tolist():
+            time, request_id, index, *listing = (rows[name][place].as_py() for name in columns)
+            number = None if index < 0 else index
+            erased[place] = (
+                self._forgetting.erases_prediction(time, request_id, number, listing[0])
+                if listing
+                else self._forgetting.erases_feedback(request_id, number)
+            )
+        return erased
+
+
+def _is_in(column: Any, values: Iterable[Any]) -> NDArray[np.bool_]:
+    wanted = pa.array(list(values), column.type)
+    return cast("NDArray[np.bool_]", pc.is_in(column, value_set=wanted).to_numpy())
+
+
+def _merge(
+    tables: DayTables, kind: Kind, by_day: ByDay, files: Sequence[str], forgetting: _Forgetting, *, everywhere: bool
+) -> tuple[int, int, int]:
+    """Put rows into their days' tables, in place of those that were from the same files.
+
+    How many of them are forgotten, how many are there already, and how many rows of before were erased.
+    """
+    lost = doubled = of_before = 0
+    days = {*by_day, *tables.days(kind)} if everywhere else set(by_day)
+    for day in sorted(days):
+        new = pa.concat_tables([SCHEMAS[kind].empty_table(), *by_day.get(day, [])])
+        before = tables.of_day(kind, day)
+        stays = before.filter(pa.array(~_is_in(before["file"], files)))
+        gone_new, gone_before = forgetting.erases(kind, new), forgetting.erases(kind, stays)
+        lost, of_before = lost + int(gone_new.sum()), of_before + int(gone_before.sum())
+        rows = pa.concat_tables([stays.filter(pa.array(~gone_before)), new.filter(pa.array(~gone_new))])
+        again = rows.select(_ONCE).to_pandas().duplicated().to_numpy()
+        doubled += int(again.sum())
+        tables.replace(kind, day, rows.filter(pa.array(~again)).sort_by("time"))
+    return lost, doubled, of_before
+
+
+def _expire(tables: DayTables, first_day: int) -> None:
+    for kind in PREFIXES:
+        for day in tables.days(kind):
+            if day < first_day:
+                tables.path(kind, day).unlink(missing_ok=True)
+
+
+def _next(log: Path, ledger: Ledger, digest: str, done: Iterable[str], first_day: int) -> Ledger:
+    """The ledger after a run; names of files that are gone are forgotten with the tables that were made from them."""
+    there = {file.name: file for prefix in PREFIXES.values() for file in log_files(log, prefix)}
+    first = f"{np.datetime64(first_day, 'D')}".replace("-", "")
+    taken = {name for name in {*ledger.files, *done} if name in there or _parts(name)[1] >= first}
+    return Ledger(frozenset(taken), digest, frozenset(_missing({*taken, *there})))
+
+
+def _parts(name: str) -> tuple[str, str, str, int]:
+    """A file's prefix, when it was begun, its process and its number among that process's files."""
+    prefix, begun, process, number = name.removesuffix(".jsonl").rsplit("-", 3)
+    return prefix, begun, process, int(number)
+
+
+def _missing(names: Iterable[str]) -> set[str]:
+    """The files that a process wrote between two that are known and that are not: "predictions 3 to 3 of 0a1b2c3d"."""
+    numbers = defaultdict[tuple[str, str], set[int]](set)
+    for prefix, _, process, number in map(_parts, names):
+        numbers[prefix, process].add(number)
+    return {
+        f"{prefix} {before + 1} to {after - 1} of {process}"
+        for (prefix, process), known in numbers.items()
+        for before, after in pairwise(sorted(known))
+        if after - before > 1
+    }

@@ -1,0 +1,248 @@
+"""«live_performance»: how right the served answers were, from what turned out to be true of them."""
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import msgspec
+import numpy as np
+import pandas as pd
+
+from mle_assets.code_version import code_version
+from mle_assets.evaluation.intervals import wilson_interval
+from mle_assets.evaluation.slices import SLICED_BY
+from mle_assets.io_managers import FolderIOManager
+from mle_assets.listings.labelled import COLUMNS as LABELLED_COLUMNS
+from mle_assets.listings.labelled import LabelledListings
+from mle_assets.monitoring.feedback import Joined, join
+from mle_assets.monitoring.inputs import DriftReport, champion_of, manifests_in
+from mle_assets.monitoring.live import Figures
+from mle_assets.monitoring.live_report import LiveReport, live_report
+from mle_assets.monitoring.publication import publish_live
+from mle_assets.monitoring.served import KEY as SERVED_LISTINGS
+from mle_assets.monitoring.served import Monitoring, tables_of
+from mle_assets.monitoring.tables import DAY, PROBABILITIES, SHADOW_PROBABILITIES, DayTables
+from mle_assets.pictures.look import Picture
+from mle_assets.pictures.metadata import Pictures
+from mle_assets.pictures.monitoring import DayOfAnswers, accuracy_chart
+from mle_assets.release.champion import Release
+from model_registry.manifest import Manifest
+from model_registry.market import Market
+
+COLUMNS = (
+    "request_id",
+    "index",
+    "version",
+    "category",
+    *PROBABILITIES,
+    *SLICED_BY,
+    "shadow",
+    "shadow_category",
+    *SHADOW_PROBABILITIES,
+    "shadow_missed",
+)
+"""What of an answer its figures are made from."""
+
+
+def ids_elsewhere(artefacts: FolderIOManager, market: str, since: float) -> Mapping[str, Iterable[pd.Series]]:
+    """The request ids of answers of before a moment, and of those of other markets, table by table."""
+
+    def ids(tables: DayTables, until: float = np.inf) -> Iterator[pd.Series]:
+        for day in tables.days("answers"):
+            if day * DAY < until:
+                yield tables.of_day("answers", day, ["request_id"]).to_pandas()["request_id"]
+
+    others = (folder for folder in sorted(Path(artefacts.folder).iterdir()) if folder.name != market)
+    return {
+        "late": ids(tables_of(artefacts, market), until=since),
+        "other_markets": (
+            column for folder in others for column in ids(DayTables(folder.joinpath(*SERVED_LISTINGS.path)))
+        ),
+    }
+
+
+def join_feedback(
+    artefacts: FolderIOManager,
+    market: str,
+    manifest: Callable[[str], Manifest | str],
+    since: float,
+    late_days: float,
+    columns: Iterable[str],
+) -> tuple[pd.DataFrame, Joined]:
+    """A market's answers since a moment, and what is known to be true of them."""
+
+    def market_of(version: str) -> Market | None:
+        known = manifest(version)
+        return None if isinstance(known, str) else known.market
+
+    tables = tables_of(artefacts, market)
+    answers, feedback = tables.since("answers", since, tuple(columns)), tables.since("feedback", since)
+    return answers, join(answers, feedback, market_of, lambda: ids_elsewhere(artefacts, market, since), late_days)
+
+
+@dg.asset(
+    deps=["served_listings"],
+    group_name="monitoring",
+    io_manager_key="artefacts",
+    code_version=code_version(__file__),
+    kinds={"json"},
+)
+def live_performance(
+    drift: DriftReport,
+    monitoring: Monitoring,
+    artefacts: dg.ResourceParam[FolderIOManager],
+    release: Release,
+    market: dg.ResourceParam[Market],
+    pictures: Pictures,
+    labelled_listings: LabelledListings,
+) -> dg.MaterializeResult[LiveReport]:
+    """How right the served answers of the last weeks were, by version and slice, as far as feedback tells.
+
+    Beside each version in the registry its latest figures are kept, with what «drift» says of it: `models live` shows
+    them, and the API tells them to Prometheus.
+    """
+    registry, now = release.registries().of(market.name), time.time()
+    manifest, since = manifests_in(registry), now - monitoring.feedback_days * DAY
+    # What is learned from needs all of a listing, figures only what they are sliced by.
+    columns = {*COLUMNS, *(LABELLED_COLUMNS if labelled_listings.used else ())} - {"price"}
+    answers, joined = join_feedback(artefacts, market.name, manifest, since, monitoring.feedback_days, columns)
+    priced = answers.assign(price=joined.price)[~np.isnan(joined.price)]
+    labelled_listings.keep(market.name, priced)
+    report = live_report(answers, joined, champion_of(registry), manifest, since, now)
+    publish_live(registry, report, drift, market.name)
+    return dg.MaterializeResult(
+        value=report, metadata={**live_metadata(report), **pictures.of(partial(live_pictures, report))}
+    )
+
+
+def live_metadata(report: LiveReport) -> dict[str, Any]:
+    """The champion's figures, under plain names so that Dagster plots them over time, and the tables."""
+    current, figures = report.current, report.current.figures
+    numbers = {
+        "accuracy": figures.accuracy,
+        "accuracy_low": figures.accuracy_interval and figures.accuracy_interval.low,
+        "accuracy_high": figures.accuracy_interval and figures.accuracy_interval.high,
+        "log_loss": figures.log_loss,
+        "calibration_error": figures.calibration_error,
+        "estimated_accuracy": current.estimate.accuracy,
+        "test_accuracy": current.test_accuracy,
+        "coverage": figures.coverage,
+    }
+    return {
+        "champion": report.champion or "none",
+        "verdict": current.verdict,
+        "reason": current.reason,
+        "estimate": current.estimate.reason,
+        "answers": figures.answers,
+        "labelled": figures.labelled,
+        **{name: round(number, 4) for name, number in numbers.items() if number is not None},
+        "versions": _table(
+            {"version": "string", **_COLUMNS_OF_FIGURES, "estimated": "string", "verdict": "string"},
+            [
+                {
+                    "version": name,
+                    **_row(one.figures),
+                    "estimated": _share(one.estimate.accuracy),
+                    "verdict": one.verdict,
+                }
+                for name, one in report.versions.items()
+            ],
+        ),
+        "slices": _table(
+            {"slice": "string", **_COLUMNS_OF_FIGURES},
+            [{"slice": f"{one.column}: {one.value}", **_row(one.figures)} for one in current.slices],
+        ),
+        "feedback": _table(
+            {"feedback": "string", "rows": "int"},
+            [
+                {"feedback": name.replace("_", " "), "rows": count}
+                for name, count in msgspec.structs.asdict(report.told).items()
+            ],
+        ),
+        "shadows": _table(
+            {"shadow": "string", "beside": "string", "asked": "int", "compared": "int", "only it right": "int"}
+            | {"only the other right": "int", "p": "string", "log loss difference": "string"},
+            [
+                {
+                    "shadow": one.shadow,
+                    "beside": name,
+                    "asked": one.asked,
+                    "compared": one.listings,
+                    "only it right": one.only_shadow_right,
+                    "only the other right": one.only_version_right,
+                    "p": f"{one.p_value:.4f}",
+                    "log loss difference": _difference(one.log_loss_difference, one.standard_error),
+                }
+                for name, live in report.versions.items()
+                for one in live.rivalries
+            ],
+        ),
+    }
+
+
+_COLUMNS_OF_FIGURES = {
+    "answers": "int",
+    "labelled": "int",
+    "accuracy": "string",
+    "log loss": "string",
+    "calibration error (by chance)": "string",
+}
+
+
+def _row(figures: Figures) -> dict[str, Any]:
+    accuracy, loss = figures.accuracy_interval, figures.log_loss_interval
+    calibration = figures.calibration_error, figures.calibration_error_by_chance
+    return {
+        "answers": figures.answers,
+        "labelled": figures.labelled,
+        "accuracy": f"{figures.accuracy:.3f} ({accuracy.low:.3f} to {accuracy.high:.3f})" if accuracy else "",
+        "log loss": f"{figures.log_loss:.3f} ({loss.low:.3f} to {loss.high:.3f})" if loss else "",
+        "calibration error (by chance)": f"{calibration[0]:.3f} ({calibration[1]:.3f})" if accuracy else "",
+    }
+
+
+def _share(share: float | None) -> str:
+    return "" if share is None else f"{share:.3f}"
+
+
+def _difference(difference: float | None, error: float | None) -> str:
+    return "" if difference is None or error is None else f"{difference:+.4f} ± {error:.4f}"
+
+
+def _table(columns: Mapping[str, str], rows: Iterable[Mapping[str, Any]]) -> dg.TableMetadataValue:
+    return dg.MetadataValue.table(
+        [dg.TableRecord(dict(row)) for row in rows],
+        schema=dg.TableSchema([dg.TableColumn(name, kind) for name, kind in columns.items()]),
+    )
+
+
+def live_pictures(report: LiveReport) -> dict[str, Picture]:
+    """The accuracy day by day; none where no truth is known."""
+    days = [
+        DayOfAnswers(one.day, one.version, one.right / one.labelled, *wilson_interval(one.right, one.labelled))
+        for one in report.days
+        if one.labelled
+    ]
+    tested = {
+        name: (one.test_accuracy, one.test_interval.low, one.test_interval.high)
+        for name, one in report.versions.items()
+        if one.test_accuracy is not None and one.test_interval is not None
+    }
+    return {"accuracy_by_day": accuracy_chart(days, tested)} if days else {}
+
+
+@dg.asset_check(asset=live_performance)
+def the_champion_is_as_right_as_on_its_test_listings(live_performance: LiveReport) -> dg.AssetCheckResult:
+    """The champion's live accuracy is not below that on its test listings, by more than chance explains."""
+    current = live_performance.current
+    known = {"accuracy": current.figures.accuracy, "test_accuracy": current.test_accuracy}
+    metadata: dict[str, Any] = {"labelled": current.figures.labelled, "verdict": current.verdict}
+    return dg.AssetCheckResult(
+        passed=current.verdict != "below its test",
+        severity=dg.AssetCheckSeverity.WARN,
+        description=current.reason,
+        metadata=metadata | {name: value for name, value in known.items() if value is not None},
+    )

@@ -1,0 +1,133 @@
+"""How a version fares in production: the latest that the pipeline found out, beside the version and no part of it."""
+
+from datetime import datetime
+from pathlib import Path
+from uuid import uuid4
+
+import msgspec
+
+from model_registry import disk
+from model_registry.history import Decision
+from model_registry.store import Registry
+
+FOLDER = "live"
+MOST_LIVE = 1_000_000
+"""The largest file of live figures that is read, in bytes; one has some thousand."""
+
+
+class Rival(msgspec.Struct, frozen=True, kw_only=True):
+    """The shadow beside the version, on listings that both answered and whose truth is known.
+
+    `asked` are the listings that it was to be asked about, `missed` those of them that it did not answer. `p_value` is
+    that of McNemar's mid-p test that both are right equally often; the difference is the shadow's log loss less the
+    version's, None without listings.
+    """
+
+    version: str
+    asked: int
+    missed: int
+    listings: int
+    only_shadow_right: int
+    only_version_right: int
+    p_value: float
+    log_loss_difference: float | None = None
+
+
+class Live(msgspec.Struct, frozen=True, kw_only=True):
+    """live/<version>.json: what is known of a version's answers, as of `at`; replaced by the next look.
+
+    `answers` are those looked at, given between `since` and `until`; of `labelled` ones the truth is known. Intervals
+    are of 95 %. `estimate` is what the accuracy would be if the model were as right as it was sure: no measurement.
+    `drifted` are the features whose listings are no longer those that the model learned from.
+    """
+
+    version: str
+    market: str
+    at: datetime
+    since: datetime | None
+    until: datetime | None
+    answers: int
+    labelled: int
+    verdict: str
+    reason: str
+    drift: str
+    drift_reason: str
+    drifted: tuple[str, ...] = ()
+    accuracy: float | None = None
+    accuracy_interval: tuple[float, float] | None = None
+    log_loss: float | None = None
+    log_loss_interval: tuple[float, float] | None = None
+    calibration_error: float | None = None
+    test_accuracy: float | None = None
+    estimate: float | None = None
+    estimate_reason: str = ""
+    rivals: tuple[Rival, ...] = ()
+
+
+class LiveDamaged(Exception):
+    """A file of live figures holds something that this code did not write."""
+
+
+def write_live(registry: Registry, live: Live) -> Path:
+    """Put the figures in place of the last ones, by one rename; raises UnknownVersion for one that is not there."""
+    registry.path(live.version)
+    target = live_file(registry, live.version)
+    folder = target.parent
+    folder.mkdir(exist_ok=True)
+    replacement = folder / f".{live.version}.{uuid4().hex}"
+    try:
+        disk.write(replacement, msgspec.json.format(msgspec.json.encode(live), indent=2))
+        replacement.replace(target)
+    finally:
+        replacement.unlink(missing_ok=True)
+    disk.sync_folder(folder)
+    return target
+
+
+def live_file(registry: Registry, version: str) -> Path:
+    """Where the latest figures of a version are, if there are any."""
+    return registry.folder / FOLDER / f"{version}.json"
+
+
+def read_live(registry: Registry, version: str) -> Live | None:
+    """The latest figures of a version, or None where nobody has looked yet; raises LiveDamaged for anything else."""
+    path = live_file(registry, version)
+    try:
+        content = disk.read(path, MOST_LIVE)
+    except FileNotFoundError:
+        return None
+    try:
+        return msgspec.json.decode(content, type=Live)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise LiveDamaged(f"{path} is damaged ({error}): remove it, the next monitoring run writes it anew") from error
+
+
+def quoting_the_shadow(decision: Decision, registry: Registry, version: str) -> Decision:
+    """The decision about a version with what was found out of it as the champion's shadow, if it was that.
+
+    Whatever keeps that from being read keeps nothing from being decided.
+    """
+    champion = registry.champion()
+    try:
+        live = None if champion is None else read_live(registry, champion.version)
+    except (LiveDamaged, OSError):
+        return decision
+    rival = next((one for one in live.rivals if one.version == version), None) if live else None
+    if live is None or rival is None:
+        return decision
+    told = (
+        f"As the shadow of {live.version} it was asked about {rival.asked:,} listings and missed {rival.missed:,}; of "
+        f"{rival.listings:,} whose truth is known it alone was right {rival.only_shadow_right:,} times, the champion "
+        f"alone {rival.only_version_right:,}."
+    )
+    numbers = {
+        "shadow_asked": rival.asked,
+        "shadow_missed": rival.missed,
+        "shadow_listings": rival.listings,
+        "shadow_alone_right": rival.only_shadow_right,
+        "champion_alone_right": rival.only_version_right,
+        "shadow_p_value": rival.p_value,
+    }
+    return msgspec.structs.replace(
+        decision, reason=f"{decision.reason.rstrip('.')}. {told}", numbers={**decision.numbers, **numbers}
+    )

@@ -1,0 +1,54 @@
+"""How the champion fares is told to Prometheus as the pipeline found out last, and harms nobody where it cannot be."""
+
+from pathlib import Path
+
+import pytest
+from litestar.testing import TestClient
+
+from api.app import create_app
+from api.settings import Settings
+from model_registry.live import live_file, write_live
+from model_registry.store import Registry
+from tests.making import PROMOTE, publish
+from tests.model_registry.test_live import figures
+from tests.waiting import until
+
+
+def test_what_is_known_of_the_champion_is_told_and_follows_it(tmp_path: Path) -> None:
+    registry = Registry(tmp_path / "new-york")
+    first, second = (publish(registry, seed) for seed in range(2))
+    registry.promote(first, PROMOTE, run_id="run-1", actor="test")
+    with TestClient(create_app(Settings(model_registry=str(tmp_path), access_log=False))) as client:
+
+        def told() -> dict[str, str]:
+            lines = client.get("/metrics").text.splitlines()
+            return {line.split(" ")[0]: line.split(" ")[1] for line in lines if line.startswith("api_live_")}
+
+        until(lambda: client.get("/readyz").status_code == 200)
+        assert told() == {}
+        write_live(registry, figures(first))
+        of = f'{{market="new-york",version="{first}"}}'
+        until(lambda: told().get(f"api_live_accuracy{of}") == "0.61")
+        known = {
+            name: told()[f"api_live_{name}{of}"] for name in ("below_test", "drifted", "labelled", "test_accuracy")
+        }
+        assert known == {"below_test": "1.0", "drifted": "1.0", "labelled": "1250.0", "test_accuracy": "0.701"}
+        write_live(registry, figures(first, accuracy=None, verdict="not enough data", drift="no drift"))
+        until(lambda: told().get(f"api_live_drifted{of}") == "0.0")
+        assert f"api_live_accuracy{of}" not in told(), "what is not known is not told"
+        registry.promote(second, PROMOTE, run_id="run-2", actor="test")
+        until(lambda: told() == {})
+
+
+def test_what_is_damaged_is_logged_once_and_answers_go_on(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    registry = Registry(tmp_path / "new-york")
+    version = publish(registry, 0)
+    registry.promote(version, PROMOTE, run_id="run-1", actor="test")
+    write_live(registry, figures(version)).write_text("{")
+    with TestClient(create_app(Settings(model_registry=str(tmp_path), access_log=False))) as client:
+        until(lambda: any("cannot be told" in line for line in caplog.messages))
+        assert client.get("/readyz").json()["status"] == "ready"
+        live_file(registry, version).unlink()
+        write_live(registry, figures(version))
+        until(lambda: "api_live_accuracy{" in client.get("/metrics").text)
+    assert sum("cannot be told" in line for line in caplog.messages) == 1

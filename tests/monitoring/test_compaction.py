@@ -1,0 +1,253 @@
+"""The log becomes tables: each whole record once, whatever is renamed, removed, killed or forgotten in between."""
+
+from pathlib import Path
+
+import msgspec
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mle_assets.monitoring import compaction
+from mle_assets.monitoring.compaction import Compaction, Funnel, Ledger, compact, news
+from mle_assets.monitoring.tables import ALONE, DayTables
+from prediction_log.erasing import forget
+from prediction_log.files import log_files
+from prediction_log.record import ShadowAnswer
+from tests.monitoring.log import DAY, NOON, answered, leave_open, told, write
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    return tmp_path / "log"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "tables"
+
+
+def run(log: Path, folder: Path, market: str = "new-york", now: float = NOON, keep_days: int = 30) -> Compaction:
+    return compact(log, folder, market, keep_days=keep_days, now=now)
+
+
+def rows(folder: Path, kind: compaction.Kind = "answers") -> pd.DataFrame:
+    return DayTables(folder).since(kind, 0)
+
+
+def ids(folder: Path, kind: compaction.Kind = "answers") -> list[str]:
+    return sorted(rows(folder, kind)["request_id"])
+
+
+def test_a_record_is_a_row_with_all_that_it_says(log: Path, folder: Path) -> None:
+    shadow = ShadowAnswer("tree-2", "High", (0.1, 0.1, 0.7, 0.1))
+    write(log, [answered("a", index=3, shadow=shadow), answered("b", shadow=ShadowAnswer("tree-2", missed="busy"))])
+    run(log, folder)
+    first, second = rows(folder).to_dict("records")
+    first = {name: round(value, 6) if isinstance(value, float) else value for name, value in first.items()}
+    [file] = log_files(log)
+    assert first == {
+        "time": NOON,
+        "request_id": "a",
+        "index": 3,
+        "version": "tree-1",
+        "category": 1,
+        "probability_Low": 0.1,
+        "probability_Mid": 0.7,
+        "probability_High": 0.1,
+        "probability_Lux": 0.1,
+        "id": 39331263,
+        "neighbourhood": "Brooklyn",
+        "room_type": "Entire home/apt",
+        "accommodates": 5,
+        "bathrooms": 1.5,
+        "bedrooms": 2,
+        "beds": 2,
+        "latitude": 40.65837,
+        "longitude": -73.98402,
+        "tv": True,
+        "elevator": False,
+        "internet": False,
+        "shadow": "tree-2",
+        "shadow_category": 2,
+        "shadow_probability_Low": 0.1,
+        "shadow_probability_Mid": 0.1,
+        "shadow_probability_High": 0.7,
+        "shadow_probability_Lux": 0.1,
+        "shadow_missed": "",
+        "file": file.name,
+    }
+    assert (second["index"], second["shadow_category"], second["shadow_missed"]) == (ALONE, -1, "busy")
+
+
+def test_there_is_one_table_a_day_in_utc(log: Path, folder: Path) -> None:
+    write(log, [answered("a", NOON), answered("b", NOON + DAY / 2 - 1), answered("c", NOON + DAY / 2)])
+    assert run(log, folder).days == 2
+    assert sorted(file.name for file in (folder / "answers").iterdir()) == ["2026-01-01.parquet", "2026-01-02.parquet"]
+
+
+def test_the_funnel_says_what_became_of_every_line(log: Path, folder: Path) -> None:
+    twice = answered("a")
+    write(log, [twice, answered("b", market="lisbon"), twice, told("c")])
+    leave_open(log, [answered("d")], after=b'{"kind": "prediction-9"}\n{"kind": "predic\n')
+    write(log, [told("a"), told("a", NOON + 61)], "feedback")
+    done = run(log, folder)
+    assert done.answers == Funnel(lines=7, cut=1, unknown=2, other_markets=1, doubled=1, kept=2)
+    assert done.feedback == Funnel(lines=2, kept=2)
+    assert (done.files_done, done.files_open, done.rows, done.feedback_rows) == (2, 1, 2, 2)
+
+
+def test_a_file_that_is_done_is_read_once(log: Path, folder: Path) -> None:
+    write(log, [answered("a")])
+    assert run(log, folder).answers.lines == 1
+    assert run(log, folder).answers.lines == 0
+    assert ids(folder) == ["a"]
+
+
+def test_an_open_file_is_read_again_as_it_grows_and_once_more_when_it_is_done(log: Path, folder: Path) -> None:
+    file = leave_open(log, [answered("a")], after=b'{"kind": "predic')
+    assert run(log, folder).answers == Funnel(lines=1, kept=1)
+    file.unlink()
+    file = leave_open(log, [answered("a"), answered("b")])
+    assert run(log, folder).answers == Funnel(lines=2, kept=2)
+    file.rename(file.with_suffix(""))
+    assert run(log, folder).answers == Funnel(lines=2, kept=2)
+    assert run(log, folder).answers == Funnel()
+    assert ids(folder) == ["a", "b"]
+
+
+def test_what_the_log_removes_later_stays_in_the_tables(log: Path, folder: Path) -> None:
+    write(log, [answered("a")])
+    file = leave_open(log, [answered("b")])
+    run(log, folder)
+    file.unlink()
+    for done in log_files(log):
+        done.path.unlink()
+    write(log, [answered("c")])
+    assert run(log, folder).missing == ()
+    assert ids(folder) == ["a", "b", "c"]
+
+
+def test_a_file_that_was_removed_before_it_was_read_is_missed_once(log: Path, folder: Path) -> None:
+    for number in (1, 2, 5):
+        file = leave_open(log, [answered(f"{number}")], number=number)
+        file.rename(file.with_suffix(""))
+    assert run(log, folder).missing == ("predictions 3 to 4 of 0a1b2c3d",)
+    assert run(log, folder).missing == ()
+
+
+def test_a_run_that_was_killed_before_its_ledger_is_done_again_without_doubles(
+    log: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(log, [answered("a"), answered("b", NOON + DAY)])
+    with monkeypatch.context() as patch:
+
+        def killed(*_: object) -> None:
+            raise KeyboardInterrupt
+
+        patch.setattr(compaction, "replace_file", killed)
+        with pytest.raises(KeyboardInterrupt):
+            run(log, folder)
+    assert ids(folder) == ["a", "b"]
+    assert run(log, folder).answers == Funnel(lines=2, kept=2)
+    assert ids(folder) == ["a", "b"]
+
+
+def test_what_is_forgotten_is_erased_from_the_tables_with_its_feedback(log: Path, folder: Path) -> None:
+    write(log, [answered("a", id=1), answered("b", id=2), answered("c", id=3), answered("d", id=2, index=1)])
+    write(log, [told("a"), told("b"), told("c"), told("d", index=1, price=50.0)], "feedback")
+    run(log, folder)
+    forget(log, listing_id=2, settle=0, clock=lambda: NOON + 100)
+    forget(log, request_id="c", settle=0, clock=lambda: NOON + 100)
+    assert news(log, folder)
+    assert run(log, folder).erased == 6
+    assert (ids(folder), ids(folder, "feedback")) == (["a"], ["a"])
+    # Whoever asks about the listing again afterwards is served anew.
+    write(log, [answered("e", NOON + 200, id=2), answered("c", NOON + 200)])
+    assert run(log, folder).answers == Funnel(lines=2, forgotten=1, kept=1)
+    assert ids(folder) == ["a", "e"]
+
+
+def test_each_market_has_its_own_answers(log: Path, tmp_path: Path) -> None:
+    write(log, [answered("a"), answered("b", market="lisbon"), answered("c", market="lisbon")])
+    assert run(log, tmp_path / "new-york").rows == 1
+    assert run(log, tmp_path / "lisbon", "lisbon").rows == 2
+    assert ids(tmp_path / "lisbon") == ["b", "c"]
+
+
+def test_days_that_are_old_are_removed(log: Path, folder: Path) -> None:
+    write(log, [answered("a"), answered("b", NOON + DAY)])
+    write(log, [told("a")], "feedback")
+    run(log, folder)
+    assert run(log, folder, now=NOON + 3 * DAY, keep_days=3).rows == 1
+    assert (ids(folder), ids(folder, "feedback")) == (["b"], [])
+
+
+def test_without_a_log_there_is_nothing_and_no_news(log: Path, folder: Path) -> None:
+    assert news(log, folder) is None
+    assert run(log, folder).answers == Funnel()
+    assert (ids(folder), news(log, folder)) == ([], None)
+
+
+def test_news_are_files_that_are_done_under_one_name_until_they_are_taken(log: Path, folder: Path) -> None:
+    leave_open(log, [answered("a")])
+    assert news(log, folder) is None
+    write(log, [answered("b")])
+    first = news(log, folder)
+    assert first
+    assert news(log, folder) == first
+    write(log, [answered("c")])
+    assert news(log, folder) not in {None, first}
+    run(log, folder)
+    assert news(log, folder) is None
+
+
+def test_what_a_run_did_is_kept_beside_the_tables(log: Path, folder: Path) -> None:
+    write(log, [answered("a")])
+    done = run(log, folder)
+    done.write(folder)
+    assert Compaction.read(folder) == done
+
+
+def test_names_are_kept_in_the_ledger_for_as_long_as_their_files_or_tables(log: Path, folder: Path) -> None:
+    write(log, [answered("a")])
+    [file] = log_files(log)
+    run(log, folder)
+    file.path.unlink()
+    run(log, folder, now=NOON + 29 * DAY)
+    assert Ledger.read(folder).files == {file.name}
+    run(log, folder, now=NOON + 31 * DAY)
+    assert Ledger.read(folder).files == set()
+
+
+LINES = st.lists(
+    st.one_of(
+        st.builds(
+            lambda number, market, day: msgspec.json.encode(answered(f"r{number}", NOON + day * DAY, market=market)),
+            st.integers(0, 9),
+            st.sampled_from(["new-york", "lisbon"]),
+            st.integers(0, 2),
+        ),
+        st.just(msgspec.json.encode(told("r1"))),
+        st.sampled_from([b'{"kind":"prediction-1","ti', b"\xff\xfe", b"[]", b"null", b'{"kind":"prediction-7"}']),
+    ),
+    max_size=12,
+)
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.lists(LINES, min_size=1, max_size=4))
+def test_every_line_is_counted_once_whatever_it_holds(
+    tmp_path_factory: pytest.TempPathFactory, files: list[list[bytes]]
+) -> None:
+    log, folder = tmp_path_factory.mktemp("log"), tmp_path_factory.mktemp("tables")
+    for number, lines in enumerate(files, start=1):
+        path = leave_open(log, [], after=b"".join(line + b"\n" for line in lines), number=number)
+        path.rename(path.with_suffix("")) if number % 2 else None
+    done = run(log, folder)
+    for funnel in (done.answers, done.feedback):
+        parts = msgspec.structs.asdict(funnel)
+        assert parts.pop("lines") == sum(parts.values())
+    assert done.answers.lines == sum(len(lines) for lines in files)
+    once = {line for lines in files for line in lines if b'"new-york"' in line}
+    assert done.rows == done.answers.kept == len(rows(folder)) == len(once)
