@@ -68,6 +68,10 @@ test-slow: $(INSTALLED) ## run the tests that take long: the daemon, many writer
 test-hostile: $(INSTALLED) ## put the API among crowds of slow and rude peers, and say what it bears
 	@python -m pytest -m hostile --capture=no --verbosity=1 -o console_output_style=classic
 
+.PHONY: test-kills
+test-kills: $(INSTALLED) ## kill what writes the prediction log five hundred times, and the API too (half an hour)
+	@python -m pytest -m kills --capture=no --verbosity=1 -o console_output_style=classic
+
 .PHONY: test-browser
 test-browser: $(INSTALLED) ## use the pages in a real browser (skipped where there is no Chromium)
 	@python -m pytest -m browser

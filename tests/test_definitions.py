@@ -49,7 +49,7 @@ def test_dagster_can_load_everything() -> None:
         ("champion", "release", {"leaderboard", "train_listings", "test_listings"}),
         ("served_listings", "monitoring", {"api"}),
         ("drift", "monitoring", {"served_listings"}),
-        ("live_performance", "monitoring", {"served_listings"}),
+        ("live_performance", "monitoring", {"served_listings", "drift"}),
     ],
 )
 def test_an_asset_is_in_its_room_and_made_from_what_it_says(asset: str, group: str, made_from: set[str]) -> None:

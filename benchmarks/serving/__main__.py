@@ -26,6 +26,7 @@ from benchmarks.serving.servers import (
     LIMIT,
     OURS,
     PREDECESSOR,
+    UNLOGGED,
     UNOBSERVED,
     Server,
     check,
@@ -86,7 +87,7 @@ def starts(version: Path, before: Path | None, folder: Path, rounds: int) -> dic
     for turn in range(rounds + 1):
         for row in (OURS, BEFORE) if before else (OURS,):
             port = free_port()
-            how = command(row, port, version, python=folder, before=before or folder, answer=b"")
+            how = command(row, port, version, python=folder, before=before or folder, logs=folder, answer=b"")
             with started(row, port, how, folder / f"{row}.log") as server:
                 if turn:  # the first one also reads its files from the disk
                     taken.setdefault(row, []).append(server.ready_seconds)
@@ -97,17 +98,17 @@ def start(stack: ExitStack, version: Path, before: Path | None, python: Path | N
     """All servers, ready, by row, and each found to be what it is said to be."""
     servers: dict[str, Server] = {}
     answer = b""
-    for row in (OURS, UNOBSERVED, BEFORE, FASTAPI, PREDECESSOR, LIMIT):
+    for row in (OURS, UNLOGGED, UNOBSERVED, BEFORE, FASTAPI, PREDECESSOR, LIMIT):
         if (row == BEFORE and before is None) or (row == FASTAPI and python is None):
             continue
         tell(f"Starting {row} ...")
         port = free_port()
-        how = command(row, port, version, python=python or folder, before=before or folder, answer=answer)
+        how = command(row, port, version, python=python or folder, before=before or folder, logs=folder, answer=answer)
         servers[row] = stack.enter_context(started(row, port, how, folder / f"{row}.log"))
         if row == OURS:
             answer = servers[row].ask(json.dumps(EXAMPLE).encode())[2]
         check(servers[row], answer)
-    order = (LIMIT, OURS, UNOBSERVED, BEFORE, FASTAPI, PREDECESSOR)
+    order = (LIMIT, OURS, UNLOGGED, UNOBSERVED, BEFORE, FASTAPI, PREDECESSOR)
     return {row: servers[row] for row in order if row in servers}
 
 
@@ -122,7 +123,7 @@ def measure(servers: dict[str, Server], load: Load, rounds: int, seconds: int) -
             rate = load.singles(servers[row], connections, seconds)
             measured.singles.setdefault((row, connections), []).append(rate)
     half = measured.highest(OURS) / 2
-    for row in (LIMIT, OURS, BEFORE, FASTAPI):
+    for row in (LIMIT, OURS, UNLOGGED, BEFORE, FASTAPI):
         if row in servers:
             bearable = half <= BEARABLE * measured.highest(row)
             measured.due[row] = half if bearable else measured.highest(row) / 2, []

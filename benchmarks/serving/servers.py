@@ -17,12 +17,13 @@ from api.settings import Settings
 from benchmarks.serving.environments import FASTAPI_APP, ROOT
 from model_registry.listing import EXAMPLE
 
-LIMIT, OURS, UNOBSERVED, BEFORE = "limit", "ours", "unobserved", "before"
+LIMIT, OURS, UNLOGGED, UNOBSERVED, BEFORE = "limit", "ours", "unlogged", "unobserved", "before"
 FASTAPI, PREDECESSOR = "FastAPI", "predecessor"
 WHAT = {
     LIMIT: "a bare ASGI application with a constant answer",
-    OURS: "python -m api",
-    UNOBSERVED: "the same without request ids, metrics and log lines",
+    OURS: "python -m api, whose log keeps every answer",
+    UNLOGGED: "the same without PREDICTION_LOG",
+    UNOBSERVED: "ours without request ids, metrics and log lines",
     BEFORE: "python -m api of another commit",
     FASTAPI: "FastAPI, pydantic and ONNX Runtime with the same model and contract",
     PREDECESSOR: "the predecessor's 500 trees in scikit-learn, n_jobs=4",
@@ -52,11 +53,12 @@ class Command:
     environment: dict[str, str]
 
 
-def command(row: str, port: int, version: Path, *, python: Path, before: Path, answer: bytes) -> Command:
-    """How a row's server is started on a port; `version` is the folder of the model it serves."""
+def command(row: str, port: int, version: Path, *, python: Path, before: Path, logs: Path, answer: bytes) -> Command:
+    """How a row's server is started on a port; `version` is the folder of the model it serves, `logs` for its log."""
     # One market's folder is a registry of the old layout, which servers of before several markets read as well.
     registry = {"MODEL_REGISTRY": str(version.parents[1]), "PORT": str(port)}
-    if row in (OURS, BEFORE):
+    registry["PREDICTION_LOG"] = "" if row == UNLOGGED else str(logs / f"{row}-predictions")
+    if row in (OURS, UNLOGGED, BEFORE):
         return Command((sys.executable, "-m", "api"), before if row == BEFORE else ROOT, registry)
     if row == FASTAPI:
         uvicorn = (
@@ -155,7 +157,7 @@ def check(server: Server, expected: bytes) -> None:
         sys.exit(f"{server.row} answers {status} {content!r}, not {expected!r}.")
     if server.row in (LIMIT, PREDECESSOR):
         return
-    if ("x-request-id" in headers) != (server.row in (OURS, BEFORE)):
+    if ("x-request-id" in headers) != (server.row in (OURS, UNLOGGED, BEFORE)):
         sys.exit(f"{server.row} {'names' if 'x-request-id' in headers else 'does not name'} its requests.")
     if "x-model-version" not in headers:
         sys.exit(f"{server.row} does not name its model.")

@@ -46,7 +46,7 @@ def markets(chosen: Chosen, *, as_json: bool) -> None:
 
 _COLUMNS: dict[str, Callable[[dict[str, Any]], str]] = {
     "market": lambda one: one["market"],
-    "champion": lambda one: "damaged" if "damaged" in one else one["champion"] or "none yet",
+    "champion": lambda one: one["champion"] or ("damaged" if "damaged" in one else "none yet"),
     "since": lambda one: f"{one['promoted_at']:%Y-%m-%d}" if one["promoted_at"] else "",
     "versions": lambda one: str(one["versions"]),
     "shadow": lambda one: one["shadow"] or "",

@@ -22,7 +22,7 @@ from prediction_log.erasing import forget as erase
 @as_json
 @pass_registry
 def live(registry: Registry, version: str | None, *, as_json: bool) -> None:
-    """Show how VERSION (the champion unless told) fares: accuracy, drift."""
+    """Show how VERSION (the champion unless told) does in production."""
     with in_words(registry):
         chosen = full_id(registry, version) if version else _champion(registry)
         figures = read_live(registry, chosen)

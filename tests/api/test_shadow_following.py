@@ -44,7 +44,7 @@ Asked = tuple[Listing, PriceCategory, ShadowAnswer]
 
 @pytest.fixture
 def told(monkeypatch: pytest.MonkeyPatch) -> list[Asked]:
-    """What a prediction log would be told: each listing that a shadow was to be asked about, with both answers."""
+    """What is told once a shadow has answered: each listing that it was to be asked about, with both answers."""
     told, ask = list[Asked](), Shadowing.ask
 
     def recording(
@@ -54,14 +54,12 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[Asked]:
         categories: Sequence[PriceCategory],
         done: Done | None = None,
     ) -> None:
-        assert done is None
-        ask(
-            shadowing,
-            shadow,
-            listings,
-            categories,
-            lambda answers: told.extend(zip(listings, categories, answers, strict=True)),
-        )
+        def recorded(answers: Sequence[ShadowAnswer]) -> None:
+            told.extend(zip(listings, categories, answers, strict=True))
+            if done is not None:
+                done(answers)
+
+        ask(shadowing, shadow, listings, categories, recorded)
 
     monkeypatch.setattr(Shadowing, "ask", recording)
     return told
