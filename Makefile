@@ -134,7 +134,7 @@ compose-backup: ## put the volumes into one file (BACKUP=backup.tar.gz); the API
 	ls -l "$(BACKUP)"
 
 .PHONY: compose-restore
-compose-restore: ## put such a file in place of what the three volumes hold, and start (BACKUP=backup.tar.gz)
+compose-restore: ## put such a file in place of what the volumes hold, and start (BACKUP=backup.tar.gz)
 	@$(WITH_VOLUMES)
 	gzip --test "$(BACKUP)"
 	docker compose create --no-build

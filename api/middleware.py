@@ -13,7 +13,8 @@ from api.journal import Answered, Journal
 from api.metrics import Metrics
 
 REQUEST_ID = "X-Request-Id"
-_ID = "request_id"
+SCOPE_KEY = "request_id"
+"""Where a request's scope has its id."""
 """Where a request's id is in its scope."""
 _PLAIN_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 # https://www.w3.org/TR/trace-context/#traceparent-header: nothing may follow in version 00, and ff is none.
@@ -57,7 +58,7 @@ def observed(
             if not ids:
                 ids.extend(_new_ids())
             request_id = ids.pop()
-        cast("dict[str, Any]", scope)[_ID] = request_id
+        cast("dict[str, Any]", scope)[SCOPE_KEY] = request_id
         status, version = 500, None
         path, method = scope["path"], scope["method"]
 
@@ -112,7 +113,7 @@ def observed(
 
 def request_id_of(scope: Scope) -> bytes:
     """The id of a request, as its answer's header names it."""
-    return cast("dict[str, Any]", scope)[_ID]
+    return cast("dict[str, Any]", scope)[SCOPE_KEY]
 
 
 def parts_of(path: str) -> list[str]:

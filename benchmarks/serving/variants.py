@@ -9,6 +9,7 @@ import os
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any, cast
 
 import msgspec
 import pandas as pd
@@ -18,6 +19,7 @@ from sklearn.base import BaseEstimator
 
 import api.app
 from api.__main__ import main
+from api.middleware import SCOPE_KEY
 from api.schemas import Answer
 from mle_assets.listings.cleaning import clean
 from mle_assets.listings.features import category_codes, feature_matrix
@@ -39,6 +41,16 @@ def limit(answer: bytes) -> ASGIApp:
         await send({"type": "http.response.body", "body": answer, "more_body": False})
 
     return app
+
+
+def unobserved(app: ASGIApp, **_: object) -> ASGIApp:
+    """The service with nothing around it; all requests have one id, for its log wants one."""
+
+    async def handle(scope: Scope, receive: Receive, send: Send) -> None:
+        cast("dict[str, Any]", scope)[SCOPE_KEY] = b"unobserved"
+        await app(scope, receive, send)
+
+    return handle
 
 
 def predecessor() -> ASGIApp:
@@ -84,7 +96,7 @@ def serve(variant: str, *arguments: str) -> None:
     """Run one of them until it is told to end."""
     if variant == "unobserved":
         # All else is what `python -m api` starts.
-        api.app.observed = lambda app, **_: app
+        api.app.observed = unobserved
         main()
         return
     uvicorn.run(

@@ -8,11 +8,13 @@ import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
 from mle_assets.listings.synthetic import write_snapshot
+from model_registry.listing import EXAMPLE
 from tests.containers.load import load
 from tests.containers.stack import ENDED, ROOT, SERVICES, Stack, new_stack, reason_to_skip, say, told
 from tests.waiting import until
@@ -55,10 +57,11 @@ def stack(started: Stack) -> Stack:
 
 
 class Kept:
-    """What must not be lost: the champion, its answer, the history, the runs."""
+    """What must not be lost: the champion, its answer, the history, the runs, what was logged of the answers."""
 
     def __init__(self, stack: Stack) -> None:
         self.stack, self.answer, self.history, self.runs = stack, stack.ask(), stack.history(), stack.runs()
+        self.logged = logged(stack)
 
     def check(self) -> None:
         """All of it is still there; more may have come."""
@@ -66,10 +69,16 @@ class Kept:
         runs = self.stack.runs()
         ended = {run.id: run for run in self.runs.values() if run.status in ENDED}
         assert {run_id: runs.get(run_id) for run_id in ended} == ended
+        assert logged(self.stack) >= self.logged
         self.stack.inside("api", "models", "verify", "--all")
         if len(self.stack.history()) == len(self.history):
             assert self.stack.ask() == self.answer
         say(f"kept: champion {self.answer.version}, {len(self.history)} history lines, {len(ended)} ended runs")
+
+
+def logged(stack: Stack) -> int:
+    """How many answers the pipeline finds in the prediction log."""
+    return int(stack.inside("code", "sh", "-c", "cat var/predictions/predictions-* | wc -l").stdout)
 
 
 def test_without_a_password_it_does_not_start_and_says_what_to_do(built: Stack) -> None:
@@ -106,6 +115,32 @@ def test_from_nothing_to_a_served_answer(started: Stack) -> None:
     assert manifest["run"]["git_commit"] == started.revision("code")
     # By itself: the same process that was not ready before.
     assert started.container("api")["State"]["StartedAt"] == api
+
+
+def test_what_the_api_answers_is_logged_for_the_pipeline_and_can_be_forgotten(stack: Stack) -> None:
+    def ask(request_id: str) -> None:
+        asked = stack.client.post(f"{stack.url()}/classify", json=EXAMPLE, headers={"X-Request-Id": request_id})
+        assert asked.status_code == 200
+
+    def monitored() -> dict[str, Any]:
+        assert stack.wait_for_status(stack.launch("monitoring"), *ENDED).status == "SUCCESS"
+        return json.loads(stack.inside("api", "models", "live", "--json").stdout)
+
+    version = stack.ask().version
+    ask("to-be-kept")
+    ask("to-be-forgotten")
+    told_of = stack.client.post(f"{stack.url()}/feedback", json={"request_id": "to-be-kept", "price": 129.0})
+    assert told_of.status_code == 202
+    # What the API has not written yet it writes within a second.
+    time.sleep(1.5)
+    before = monitored()
+    assert (before["version"], before["labelled"]) == (version, 1)
+    forgotten = stack.inside("api", "models", "forget", "--request-id", "to-be-forgotten").stdout
+    say(forgotten.strip())
+    assert "Erased 1 answers" in forgotten
+    after = monitored()
+    say(f"models live: {before['answers']} answers, {after['answers']} after one of them was forgotten")
+    assert (after["answers"], after["labelled"]) == (before["answers"] - 1, 1)
 
 
 @pytest.mark.parametrize("service", SERVICES)
