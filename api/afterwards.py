@@ -26,11 +26,11 @@ class Afterwards:
         self, champion: Champion, ids: Sequence[bytes], listings: Sequence[Listing], of_each: Probabilities
     ) -> None:
         """Take single listings that a champion answered together: their requests' ids and probabilities (n, 4)."""
-        names: list[Name] = [(one, None) for one in ids]
         shadow = self._shadowing.beside(champion) if self._shadowing.models else None
         if shadow is None:
-            self._predictions.log(champion, names, listings, of_each)
+            self._predictions.log_soon(champion, ids, listings, of_each)
             return
+        names: list[Name] = [(one, None) for one in ids]
         sampled = [self._sample.takes(one) for one in ids]
         self.unsampled(champion, names, listings, of_each, sampled)
         places = [place for place, taken in enumerate(sampled) if taken]

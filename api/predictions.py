@@ -1,9 +1,11 @@
 """What was answered and what turned out to be true, handed to the prediction log: nobody waits for it."""
 
+import asyncio
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,15 +14,36 @@ from api.champion import Champion
 from api.sampling import Sample
 from api.settings import Settings
 from model_registry.listing import CATEGORIES, Listing
-from prediction_log.record import Feedback, LoggedListing, Prediction, ShadowAnswer
+from prediction_log.record import Category, Feedback, LoggedListing, Prediction, ShadowAnswer
 from prediction_log.writer import LogWriter, State
 
 PREDICTIONS, FEEDBACK = "predictions", "feedback"
 """How the log's files begin."""
 Name = tuple[bytes, int | None]
 """What an answer is called: its request's id, and its place where it is one of a batch."""
-_DECIMALS = 6
-"""Of the probabilities that are kept: a model has no more to say."""
+_KEPT = 1e6
+"""Probabilities are kept to a millionth: a model has no more to say."""
+SOON_SECONDS = 0.05
+"""For so long single listings wait to be made records of, unless there are as many as are `AT_ONCE`."""
+AT_ONCE = 128
+"""So many take the event loop half a millisecond."""
+_VALUES: tuple[Category, ...] = tuple(category.value for category in CATEGORIES)
+
+
+Single = tuple[float, Champion, Sequence[bytes], Sequence[Listing], NDArray[np.float32]]
+"""Single listings that were answered together: when, their requests' ids, themselves and the probabilities."""
+
+
+class Answered(NamedTuple):
+    """Listings that a model answered together: when, the answers' names, and the probabilities (n, 4)."""
+
+    at: float
+    champion: Champion
+    names: Sequence[Name]
+    listings: Sequence[Listing]
+    of_each: NDArray[np.float32]
+    shadows: Sequence[ShadowAnswer] | None = None
+    """What the shadow answered to each, where it was to be asked about them."""
 
 
 class Predictions:
@@ -32,6 +55,8 @@ class Predictions:
         self._sample, self._all = Sample(settings.prediction_sample), settings.prediction_sample == 1
         self._predictions: LogWriter | None = None
         self._feedback: LogWriter | None = None
+        self._soon, self._soon_listings = list[Single](), 0
+        self._timer: asyncio.TimerHandle | None = None
 
     @property
     def on(self) -> bool:
@@ -48,6 +73,7 @@ class Predictions:
 
     def end(self) -> None:
         """Write what waits and finish the files."""
+        self._log_soon()
         for writer in (self._predictions, self._feedback):
             if writer is not None:
                 writer.close()
@@ -64,14 +90,25 @@ class Predictions:
 
         With what the shadow answered to each, where it was to be asked about them.
         """
-        writer = self._predictions
-        if writer is None:
+        if self._predictions is not None:
+            self._offer([Answered(time.time(), champion, names, listings, of_each, shadows)])
+
+    def log_soon(
+        self, champion: Champion, ids: Sequence[bytes], listings: Sequence[Listing], of_each: NDArray[np.float32]
+    ) -> None:
+        """Log what a model answered to single listings, whose requests have these ids, together with others' soon.
+
+        After each call of the model, little is left in the processor's caches: for one listing it costs ten times as
+        much to make a record as it does for many, one after the other.
+        """
+        if self._predictions is None:
             return
-        chosen = range(len(names)) if self._all else [place for place, name in enumerate(names) if self._takes(name)]
-        if chosen:
-            writer.offer(
-                partial(_records, time.time(), champion, names, listings, of_each, shadows, chosen), len(chosen)
-            )
+        self._soon.append((time.time(), champion, ids, listings, of_each))
+        self._soon_listings += len(ids)
+        if self._soon_listings >= AT_ONCE:
+            self._log_soon()
+        elif self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(SOON_SECONDS, self._log_soon)
 
     def feedback(self, told: Sequence[Feedback]) -> bool:
         """Log feedback; False where it cannot be kept now."""
@@ -93,55 +130,41 @@ class Predictions:
         """What is wrong with the log, in words."""
         return next((state.problem for state in self.states().values() if state.problem), None)
 
-    def _takes(self, name: Name) -> bool:
-        return self._sample.takes(name[0], name[1] or 0)
+    def _log_soon(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        soon, self._soon, self._soon_listings = self._soon, [], 0
+        self._offer(
+            [
+                Answered(at, champion, [(one, None) for one in ids], listings, of_each)
+                for at, champion, ids, listings, of_each in soon
+            ]
+        )
+
+    def _offer(self, answered: Sequence[Answered]) -> None:
+        chosen = [(one, self._chosen(one.names)) for one in answered]
+        count = sum(len(places) for _, places in chosen)
+        if count and self._predictions is not None:
+            self._predictions.offer(partial(_records, chosen), count)
+
+    def _chosen(self, names: Sequence[Name]) -> Sequence[int]:
+        if self._all:
+            return range(len(names))
+        return [place for place, (id_, index) in enumerate(names) if self._sample.takes(id_, index or 0)]
 
 
-def _records(
-    at: float,
-    champion: Champion,
-    names: Sequence[Name],
-    listings: Sequence[Listing],
-    of_each: NDArray[np.float32],
-    shadows: Sequence[ShadowAnswer] | None,
-    chosen: Sequence[int],
-) -> Iterator[Prediction]:
-    for place in chosen:
-        shadow = None if shadows is None else shadows[place]
-        yield _prediction(at, champion, names[place], listings[place], of_each[place], shadow)
-
-
-def _prediction(
-    at: float,
-    champion: Champion,
-    name: Name,
-    listing: Listing,
-    probabilities: NDArray[np.float32],
-    shadow: ShadowAnswer | None,
-) -> Prediction:
-    request_id, index = name
-    low, mid, high, lux = (round(one, _DECIMALS) for one in probabilities.tolist())
-    return Prediction(
-        at,
-        request_id.decode(),
-        champion.market.name,
-        champion.version,
-        LoggedListing(
-            listing.id,
-            listing.neighbourhood,
-            listing.room_type,
-            listing.accommodates,
-            listing.bathrooms,
-            listing.bedrooms,
-            listing.beds,
-            listing.latitude,
-            listing.longitude,
-            listing.tv,
-            listing.elevator,
-            listing.internet,
-        ),
-        CATEGORIES[int(probabilities.argmax())].value,
-        (low, mid, high, lux),
-        index,
-        shadow,
-    )
+def _records(answered: Iterable[tuple[Answered, Sequence[int]]]) -> Iterator[Prediction]:
+    for (at, champion, names, listings, of_each, shadows), places in answered:
+        market, version, rows = champion.market.name, champion.version, of_each.tolist()
+        for place in places:
+            request_id, index = names[place]
+            row = rows[place]
+            low, mid, high, lux = [int(one * _KEPT + 0.5) / _KEPT for one in row]
+            # A listing has the fields of a LoggedListing, which is what a reader makes of it.
+            listing = cast("LoggedListing", listings[place])
+            category = _VALUES[row.index(max(row))]
+            shadow = None if shadows is None else shadows[place]
+            yield Prediction(
+                at, request_id.decode(), market, version, listing, category, (low, mid, high, lux), index, shadow
+            )

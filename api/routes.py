@@ -191,20 +191,25 @@ async def feedback(request: ApiRequest, service: NamedDependency[Service]) -> Re
     body = await json_body(
         request.scope, request.receive, limit=settings.batch_body_limit, seconds=settings.body_seconds
     )
+
+    def take_down() -> tuple[int, bool]:
+        told = read_feedback(body)
+        return len(told), service.predictions.feedback(told)
+
     with service.answering:
         if len(body) <= INLINE_BYTES:
-            told = read_feedback(body)
+            count, kept = take_down()
         else:
             with service.answering_large:
-                told = await asyncio.get_running_loop().run_in_executor(service.executor, read_feedback, body)
-    if not service.predictions.feedback(told):
+                count, kept = await asyncio.get_running_loop().run_in_executor(service.executor, take_down)
+    if not kept:
         problem = service.predictions.problem() or "too much waits to be written"
         raise HTTPException(
             detail=f"Feedback cannot be kept now ({problem}): send it again later.",
             status_code=HTTP_503_SERVICE_UNAVAILABLE,
             headers={"Retry-After": "5"},
         )
-    return Response(Accepted(len(told)), status_code=HTTP_202_ACCEPTED)
+    return Response(Accepted(count), status_code=HTTP_202_ACCEPTED)
 
 
 async def model(service: NamedDependency[Service]) -> Response[Model]:

@@ -1,9 +1,10 @@
 """Writing the log beside whatever the process does: nobody waits for it, and nothing fails with it.
 
-Who has something to log appends a closure to a queue. One thread makes the records, encodes some hundred at a time and
-hands them to the system, which keeps them when the process is killed: what that loses is what was offered within the
-last `flush_seconds`, and under an overload what still waits. When too much waits or the disk fails, records are dropped
-and counted. Old files are removed by a thread of its own, however many there are: a flush does not wait for that.
+Who has something to log makes lines of it at once: what they are made of is still in the processor's caches, and a
+thread that made thousands of them later would keep the interpreter from all others meanwhile. One thread hands the
+lines to the system, which keeps them when the process is killed: what that loses is what was offered within the last
+`flush_seconds`, and under an overload what still waits. When too much waits or the disk fails, records are dropped and
+counted. Old files are removed by a thread of its own, however many there are: a flush does not wait for that.
 """
 
 import errno
@@ -11,7 +12,7 @@ import secrets
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from itertools import islice
 from pathlib import Path
 from typing import Literal
@@ -23,6 +24,8 @@ from prediction_log.record import Record
 
 PART = 256
 """So many records are encoded at once: msgspec keeps the interpreter until it is done, and others want their turn."""
+AT_ONCE = 262_144
+"""So many bytes are handed to the system at once, or a few more."""
 MUCH = 4_096
 """When so many wait, they are written without waiting for their time."""
 TIDY_SECONDS = 60.0
@@ -91,13 +94,15 @@ class LogWriter:
         self._folder, self._prefix, self._clock = folder, prefix, clock
         self._rotate_bytes, self._rotate_seconds = rotate_bytes, rotate_seconds
         self._keep_bytes, self._keep_seconds = keep_bytes, keep_seconds
-        # Twice in its time, so that what is offered just after one flush is written by the next one.
-        self._pause, self._retry_seconds = flush_seconds / 2, retry_seconds
+        # Often in its time: what is offered just after one flush is written by the next one, and a little is written
+        # so quickly that nobody on the same core has to wait for it.
+        self._pause, self._retry_seconds = flush_seconds / 10, retry_seconds
         # Kept by those who offer, under the lock:
         self._lock = threading.Lock()
-        self._queue = deque[tuple[Make, int]]()
+        self._queue = deque[bytes]()
+        """Whole lines, a record each."""
         self._capacity, self._much = capacity, min(MUCH, capacity // 2)
-        self._accepted = self._full = 0
+        self._accepted = self._full = self._unmade = 0
         # Kept by the thread, and only read by others:
         self._taken = self._written = self._failed = 0
         self._file: OpenFile | None = None
@@ -116,18 +121,23 @@ class LogWriter:
         self._keeper.start()
 
     def offer(self, make: Make, count: int = 1) -> bool:
-        """Have `count` records written, which `make` returns in the writer's thread; False where they are dropped.
+        """Have `count` records written, which `make` returns at once; False where they are dropped.
 
-        Never waits for the disk. What `make` lacks of them, or raises, is counted as failed. It had better be a
-        generator where there are hundreds, so that other threads have their turn between them.
+        Never waits for the disk. Where too many wait, nothing is made. What `make` lacks of them, or raises, is counted
+        as failed. It had better be a generator where there are hundreds, so that other threads have their turn.
         """
+        # Others offer, too: once it is made it is looked at again, under the lock.
+        room = self._waiting() + count <= self._capacity
+        parts = self._lines(make, count) if room else []
+        made = sum(part.count(b"\n") for part in parts)
         with self._lock:
-            waiting = self._accepted - self._written - self._failed + count
-            if waiting > self._capacity:
+            waiting = self._waiting() + count
+            if not room or waiting > self._capacity:
                 self._full += count
                 return False
-            self._accepted += count
-            self._queue.append((make, count))
+            self._accepted += made
+            self._unmade += count - made
+            self._queue.extend(parts)
         if waiting > self._much and not self._wake.is_set():
             self._wake.set()
         return True
@@ -137,8 +147,8 @@ class LogWriter:
         # What is done with is read first: more may have been accepted by then, and is queued.
         written, failed = self._written, self._failed
         with self._lock:
-            accepted, full = self._accepted, self._full
-        return State(written, {"full": full, "failed": failed}, accepted - written - failed, self._trouble())
+            accepted, full, unmade = self._accepted, self._full, self._unmade
+        return State(written, {"full": full, "failed": failed + unmade}, accepted - written - failed, self._trouble())
 
     def close(self, seconds: float = 5.0) -> bool:
         """Take no more, write what waits and finish the file; False where that took longer, and the rest is dropped."""
@@ -153,6 +163,9 @@ class LogWriter:
         self._thread.join(seconds)
         self._given_up = self._thread.is_alive()
         return not self._given_up
+
+    def _waiting(self) -> int:
+        return self._accepted - self._written - self._failed
 
     def _trouble(self) -> str | None:
         if self._thread.ident and not self._thread.is_alive() and not self._closing.is_set():
@@ -194,7 +207,7 @@ class LogWriter:
         else:
             # The last time nothing may have been tried.
             self._problem = self._problem if last else None
-        # Of what was taken, all that was not written: not made, not encoded, or in the way of an error.
+        # Of what was taken, all that was in the way of an error.
         self._failed = self._taken - self._written
         self._forgotten = erasures
 
@@ -209,21 +222,32 @@ class LogWriter:
             self._file = self._file or self._begun()
             self._file.try_out()
         # What comes meanwhile has its turn next time.
-        records = self._made(len(self._queue))
-        while part := list(islice(records, PART)):
-            if self._given_up:
-                self._drop()
-                return
-            self._write(self._encoded(part))
+        left = len(self._queue)
+        while left and not self._given_up:
+            parts, size = list[bytes](), 0
+            while left and size < AT_ONCE:
+                parts.append(self._queue.popleft())
+                size += len(parts[-1])
+                left -= 1
+            content = b"".join(parts)
+            self._taken += content.count(b"\n")
+            self._write(content)
+        if self._given_up:
+            self._drop()
 
-    def _made(self, entries: int) -> Iterator[Record]:
-        for _ in range(entries):
-            make, count = self._queue.popleft()
-            self._taken += count
-            try:
-                yield from islice(make(), count)
-            except Exception as error:  # whatever it is, it is one answer's, and the others are to be logged
-                self._tell(f"a record could not be made ({type(error).__name__}: {error}): this is a fault of ours")
+    def _lines(self, make: Make, count: int) -> list[bytes]:
+        parts, part = list[bytes](), list[Record]()
+        try:
+            for record in islice(make(), count):
+                part.append(record)
+                if len(part) == PART:
+                    parts.append(self._encoded(part))
+                    part = []
+        except Exception as error:  # whatever it is, no answer may fail with it
+            self._tell(f"a record could not be made ({type(error).__name__}: {error}): this is a fault of ours")
+        if part:
+            parts.append(self._encoded(part))
+        return parts
 
     def _encoded(self, records: list[Record]) -> bytes:
         try:
@@ -245,8 +269,6 @@ class LogWriter:
             return b""
 
     def _write(self, content: bytes) -> None:
-        if not content:
-            return
         file = self._file = self._file or self._begun()
         before = file.lines
         try:
@@ -284,7 +306,7 @@ class LogWriter:
     def _drop(self) -> None:
         """Take what waits and write none of it."""
         while self._queue:
-            self._taken += self._queue.popleft()[1]
+            self._taken += self._queue.popleft().count(b"\n")
         self._failed = self._taken - self._written
 
     def _keep(self) -> None:

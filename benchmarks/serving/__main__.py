@@ -39,6 +39,7 @@ from model_registry.listing import EXAMPLE
 from model_registry.market import DEFAULT_MARKET
 from model_registry.registries import Registries
 
+ROWS = (LIMIT, OURS, UNLOGGED, UNOBSERVED, BEFORE, FASTAPI, PREDECESSOR)
 BEARABLE = 0.8
 """The share of its highest rate that a row is given when it is due; at more, it is its queue that is measured."""
 
@@ -50,6 +51,7 @@ def main() -> None:
     parser.add_argument("--before", metavar="COMMIT", help="also measure the service of this commit")
     parser.add_argument("--seconds", type=int, default=3, help="of each measurement (default 3)")
     parser.add_argument("--rounds", type=int, default=3, help="how often each is taken (default 3)")
+    parser.add_argument("--rows", nargs="+", default=ROWS, choices=ROWS, metavar="ROW", help="only these beside ours")
     options = parser.parse_args()
     for tool, package in (("wrk", "wrk"), ("taskset", "util-linux")):
         if shutil.which(tool) is None:
@@ -65,10 +67,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary, ExitStack() as stack:
         folder = Path(temporary)
         version = registry.folder / "versions" / champion.version
-        python = fastapi_python()
+        python = fastapi_python() if FASTAPI in options.rows else None
         before = checked_out(options.before, folder / "before") if options.before else None
         ready = starts(version, before, folder, options.rounds)
-        servers = start(stack, version, before, python, folder)
+        servers = start(stack, {OURS, *options.rows}, version, before, python, folder)
         measured = measure(servers, Load(folder), options.rounds, options.seconds)
         measured.ready = ready
     server_core, client_core = cores()
@@ -94,12 +96,14 @@ def starts(version: Path, before: Path | None, folder: Path, rounds: int) -> dic
     return taken
 
 
-def start(stack: ExitStack, version: Path, before: Path | None, python: Path | None, folder: Path) -> dict[str, Server]:
-    """All servers, ready, by row, and each found to be what it is said to be."""
+def start(
+    stack: ExitStack, rows: Collection[str], version: Path, before: Path | None, python: Path | None, folder: Path
+) -> dict[str, Server]:
+    """The servers of some rows, ready, and each found to be what it is said to be."""
     servers: dict[str, Server] = {}
     answer = b""
-    for row in (OURS, UNLOGGED, UNOBSERVED, BEFORE, FASTAPI, PREDECESSOR, LIMIT):
-        if (row == BEFORE and before is None) or (row == FASTAPI and python is None):
+    for row in (OURS, *(row for row in reversed(ROWS) if row != OURS)):
+        if row not in rows or (row == BEFORE and before is None) or (row == FASTAPI and python is None):
             continue
         tell(f"Starting {row} ...")
         port = free_port()
@@ -108,8 +112,7 @@ def start(stack: ExitStack, version: Path, before: Path | None, python: Path | N
         if row == OURS:
             answer = servers[row].ask(json.dumps(EXAMPLE).encode())[2]
         check(servers[row], answer)
-    order = (LIMIT, OURS, UNLOGGED, UNOBSERVED, BEFORE, FASTAPI, PREDECESSOR)
-    return {row: servers[row] for row in order if row in servers}
+    return {row: servers[row] for row in ROWS if row in servers}
 
 
 def measure(servers: dict[str, Server], load: Load, rounds: int, seconds: int) -> Measured:

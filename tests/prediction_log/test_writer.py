@@ -387,12 +387,13 @@ def test_closing_does_not_wait_for_ever(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-def test_a_thread_that_has_ended_is_told(tmp_path: Path) -> None:
-    def leaves() -> list[Record]:
+def test_a_thread_that_has_ended_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def leaves(*_: object) -> None:
         raise SystemExit
 
+    monkeypatch.setattr(OpenFile, "write", leaves)
     with writing(tmp_path) as writer:
-        writer.offer(leaves)
+        writer.offer(make("a"))
         until(lambda: writer.state().problem is not None)
         assert writer.state().problem == f"the thread that writes the log in {tmp_path} has ended: restart the service"
 
