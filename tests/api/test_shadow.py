@@ -262,6 +262,7 @@ def test_its_thread_gives_way_and_is_there_only_where_somebody_asks(
     shadowing: Shadowing, models: list[ShadowModel]
 ) -> None:
     before, niceness = len(shadow_threads()), list[int]()
+    own = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
 
     def look(_: Sequence[ShadowAnswer]) -> None:
         niceness.append(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
@@ -269,7 +270,7 @@ def test_its_thread_gives_way_and_is_there_only_where_somebody_asks(
     shadowing.ask(models[0], LISTINGS[:1], [LOW], look)
     until(lambda: niceness == [19])
     assert len(shadow_threads()) == before + 1
-    assert os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) < 19
+    assert os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) == own
     asyncio.run(shadowing.end())
     assert len(shadow_threads()) == before
 

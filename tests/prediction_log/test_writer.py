@@ -529,7 +529,7 @@ def read(folder: Path) -> tuple[list[str], int]:
     return ids, cut
 
 
-@pytest.mark.parametrize("kills", [10, pytest.param(500, marks=pytest.mark.kills)])
+@pytest.mark.parametrize("kills", [5, pytest.param(500, marks=pytest.mark.kills)])
 def test_a_kill_loses_at_most_what_was_offered_within_the_flush_interval(kills: int, tmp_path: Path) -> None:
     chance = random.Random(16)  # noqa: S311 (no secret)
     seen, lost, all_cut = 0, 0, 0
