@@ -1,7 +1,7 @@
 """What logging takes: `python -m benchmarks.prediction_log`.
 
-    offer       what an answer pays: a call of `offer`, beside a call of a function that does nothing
-    write       records from the offer to the file, by the writer's thread alone
+    offer       what who answers pays: a record made, encoded and offered, beside a call of a function that does nothing
+    write       what the writer's thread pays: lines handed to the system
     beside      the longest that a thread that never rests had to wait while as many were written
     read        records from the file
     forget      looking for a listing in all of them, and writing the file anew without it
