@@ -1,7 +1,7 @@
 """«drift»: the listings asked about lately, beside those that the versions learned from which answered."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, Self
@@ -130,12 +130,12 @@ def drift(
     report = drift_report(answers, champion_of(registry), manifests_in(registry), since, now)
     return dg.MaterializeResult(
         value=report,
-        metadata={**drift_metadata(report), **pictures.of(partial(drift_pictures, report, market))},
+        metadata=drift_metadata(report, pictures.of(partial(drift_pictures, report, market))),
     )
 
 
-def drift_metadata(report: DriftReport) -> dict[str, Any]:
-    """The champion's verdict and figures, under plain names so that Dagster plots them over time, and the tables."""
+def drift_metadata(report: DriftReport, drawn: Mapping[str, Any]) -> dict[str, Any]:
+    """The champion's verdict, pictures, figures under plain names so that Dagster plots them over time, and tables."""
     current = report.current
     farthest = current.shifts[0].index if current.shifts else None
     return {
@@ -144,6 +144,7 @@ def drift_metadata(report: DriftReport) -> dict[str, Any]:
         "reason": current.reason,
         "listings": current.listings,
         "answers": current.answers,
+        **drawn,
         **({} if farthest is None else {"farthest_index": round(farthest, 4)}),
         **{f"index_{shift.name.replace(' ', '_')}": round(shift.index, 4) for shift in current.shifts},
         "distributions": dg.MetadataValue.table(

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
-import msgspec
 import numpy as np
 import pandas as pd
 
@@ -19,8 +18,8 @@ from mle_assets.listings.labelled import COLUMNS as LABELLED_COLUMNS
 from mle_assets.listings.labelled import LabelledListings
 from mle_assets.monitoring.feedback import Joined, join
 from mle_assets.monitoring.inputs import DriftReport, champion_of, manifests_in
-from mle_assets.monitoring.live import Figures
 from mle_assets.monitoring.live_report import LiveReport, live_report
+from mle_assets.monitoring.live_tables import live_tables
 from mle_assets.monitoring.publication import publish_live
 from mle_assets.monitoring.served import KEY as SERVED_LISTINGS
 from mle_assets.monitoring.served import Monitoring, tables_of
@@ -114,12 +113,12 @@ def live_performance(
     report = live_report(answers, joined, champion_of(registry), manifest, since, now)
     publish_live(registry, report, drift, market.name)
     return dg.MaterializeResult(
-        value=report, metadata={**live_metadata(report), **pictures.of(partial(live_pictures, report))}
+        value=report, metadata=live_metadata(report, pictures.of(partial(live_pictures, report)))
     )
 
 
-def live_metadata(report: LiveReport) -> dict[str, Any]:
-    """The champion's figures, under plain names so that Dagster plots them over time, and the tables."""
+def live_metadata(report: LiveReport, drawn: Mapping[str, Any]) -> dict[str, Any]:
+    """The champion's verdict, pictures, figures under plain names so that Dagster plots them over time, and tables."""
     current, figures = report.current, report.current.figures
     numbers = {
         "accuracy": figures.accuracy,
@@ -138,85 +137,10 @@ def live_metadata(report: LiveReport) -> dict[str, Any]:
         "estimate": current.estimate.reason,
         "answers": figures.answers,
         "labelled": figures.labelled,
+        **drawn,
         **{name: round(number, 4) for name, number in numbers.items() if number is not None},
-        "versions": _table(
-            {"version": "string", **_COLUMNS_OF_FIGURES, "estimated": "string", "verdict": "string"},
-            [
-                {
-                    "version": name,
-                    **_row(one.figures),
-                    "estimated": _share(one.estimate.accuracy),
-                    "verdict": one.verdict,
-                }
-                for name, one in report.versions.items()
-            ],
-        ),
-        "slices": _table(
-            {"slice": "string", **_COLUMNS_OF_FIGURES},
-            [{"slice": f"{one.column}: {one.value}", **_row(one.figures)} for one in current.slices],
-        ),
-        "feedback": _table(
-            {"feedback": "string", "rows": "int"},
-            [
-                {"feedback": name.replace("_", " "), "rows": count}
-                for name, count in msgspec.structs.asdict(report.told).items()
-            ],
-        ),
-        "shadows": _table(
-            {"shadow": "string", "beside": "string", "asked": "int", "compared": "int", "only it right": "int"}
-            | {"only the other right": "int", "p": "string", "log loss difference": "string"},
-            [
-                {
-                    "shadow": one.shadow,
-                    "beside": name,
-                    "asked": one.asked,
-                    "compared": one.listings,
-                    "only it right": one.only_shadow_right,
-                    "only the other right": one.only_version_right,
-                    "p": f"{one.p_value:.4f}",
-                    "log loss difference": _difference(one.log_loss_difference, one.standard_error),
-                }
-                for name, live in report.versions.items()
-                for one in live.rivalries
-            ],
-        ),
+        **live_tables(report),
     }
-
-
-_COLUMNS_OF_FIGURES = {
-    "answers": "int",
-    "labelled": "int",
-    "accuracy": "string",
-    "log loss": "string",
-    "calibration error (by chance)": "string",
-}
-
-
-def _row(figures: Figures) -> dict[str, Any]:
-    accuracy, loss = figures.accuracy_interval, figures.log_loss_interval
-    calibration = figures.calibration_error, figures.calibration_error_by_chance
-    return {
-        "answers": figures.answers,
-        "labelled": figures.labelled,
-        "accuracy": f"{figures.accuracy:.3f} ({accuracy.low:.3f} to {accuracy.high:.3f})" if accuracy else "",
-        "log loss": f"{figures.log_loss:.3f} ({loss.low:.3f} to {loss.high:.3f})" if loss else "",
-        "calibration error (by chance)": f"{calibration[0]:.3f} ({calibration[1]:.3f})" if accuracy else "",
-    }
-
-
-def _share(share: float | None) -> str:
-    return "" if share is None else f"{share:.3f}"
-
-
-def _difference(difference: float | None, error: float | None) -> str:
-    return "" if difference is None or error is None else f"{difference:+.4f} ± {error:.4f}"
-
-
-def _table(columns: Mapping[str, str], rows: Iterable[Mapping[str, Any]]) -> dg.TableMetadataValue:
-    return dg.MetadataValue.table(
-        [dg.TableRecord(dict(row)) for row in rows],
-        schema=dg.TableSchema([dg.TableColumn(name, kind) for name, kind in columns.items()]),
-    )
 
 
 def live_pictures(report: LiveReport) -> dict[str, Picture]:

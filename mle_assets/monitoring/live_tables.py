@@ -1,0 +1,86 @@
+"""The tables of «live_performance»: what fits on a page of 1,280 pixels, and all of it as Markdown."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import dagster as dg
+import msgspec
+
+from mle_assets.evaluation.intervals import Interval
+from mle_assets.markdown import table
+from mle_assets.monitoring.live import Figures, Rivalry
+from mle_assets.monitoring.live_report import LiveReport
+
+
+def live_tables(report: LiveReport) -> dict[str, dg.MetadataValue]:
+    """Versions, slices of the champion's answers, what became of the feedback, and shadows where there were any."""
+    versions = [
+        {"version": name, **_figures(one.figures), "estimated": _share(one.estimate.accuracy), "verdict": one.verdict}
+        for name, one in report.versions.items()
+    ]
+    slices = [{"slice": f"{one.column}: {one.value}", **_figures(one.figures)} for one in report.current.slices]
+    shadows = list(_shadows(report))
+    told = msgspec.structs.asdict(report.told)
+    return {
+        **_both("versions", ("version", "labelled", "accuracy", "verdict"), versions),
+        **_both("slices", ("slice", "labelled", "accuracy"), slices),
+        "feedback": _table(
+            ("feedback", "rows"), [{"feedback": name.replace("_", " "), "rows": rows} for name, rows in told.items()]
+        ),
+        **_both("shadows", ("shadow", "compared", "only it right", "only the other right"), shadows),
+    }
+
+
+def _both(name: str, shown: tuple[str, ...], rows: list[dict[str, Any]]) -> dict[str, dg.MetadataValue]:
+    if not rows:
+        return {}
+    in_full = table(tuple(rows[0]), [tuple(row.values()) for row in rows])
+    return {name: _table(shown, rows), f"{name}_in_full": dg.MetadataValue.md(in_full)}
+
+
+def _table(columns: tuple[str, ...], rows: Iterable[Mapping[str, Any]]) -> dg.TableMetadataValue:
+    records = [dg.TableRecord({column: row[column] for column in columns}) for row in rows]
+    kinds = {column: "int" if isinstance(value, int) else "string" for column, value in records[0].data.items()}
+    schema = dg.TableSchema([dg.TableColumn(column, kind) for column, kind in kinds.items()])
+    return dg.MetadataValue.table(records, schema=schema)
+
+
+def _figures(figures: Figures) -> dict[str, Any]:
+    known = figures.accuracy_interval is not None
+    by_chance = f"{figures.calibration_error:.3f} ({figures.calibration_error_by_chance:.3f})" if known else ""
+    return {
+        "answers": figures.answers,
+        "labelled": figures.labelled,
+        "accuracy": _measured(figures.accuracy, figures.accuracy_interval),
+        "log loss": _measured(figures.log_loss, figures.log_loss_interval),
+        "calibration error (by chance)": by_chance,
+    }
+
+
+def _shadows(report: LiveReport) -> Iterator[dict[str, Any]]:
+    for name, live in report.versions.items():
+        for one in live.rivalries:
+            yield {
+                "shadow": one.shadow,
+                "beside": name,
+                "asked": one.asked,
+                "compared": one.listings,
+                "only it right": one.only_shadow_right,
+                "only the other right": one.only_version_right,
+                "p": f"{one.p_value:.4f}",
+                "log loss difference": _difference(one),
+            }
+
+
+def _measured(value: float | None, interval: Interval | None) -> str:
+    return "" if interval is None else f"{value:.3f} ({interval.low:.3f} to {interval.high:.3f})"
+
+
+def _share(share: float | None) -> str:
+    return "" if share is None else f"{share:.3f}"
+
+
+def _difference(rivalry: Rivalry) -> str:
+    if rivalry.log_loss_difference is None or rivalry.standard_error is None:
+        return ""
+    return f"{rivalry.log_loss_difference:+.4f} ± {rivalry.standard_error:.4f}"
