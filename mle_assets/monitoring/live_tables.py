@@ -11,9 +11,18 @@ from mle_assets.markdown import table
 from mle_assets.monitoring.live import Figures, Rivalry
 from mle_assets.monitoring.live_report import LiveReport
 
+LEGEND = (
+    "Of the *answers* looked at, the truth of those *labelled* is known. Intervals are of 95 %: Wilson's for the "
+    "accuracy, the bootstrap's for the mean log loss. The *calibration error* is the expected one, and beside it what "
+    "probabilities that are exactly right would show on as many. *estimated* is the mean of the largest probability: "
+    "what the accuracy would be if the version were as right as it is sure, and no measurement. *p* is of McNemar's "
+    "mid-p test that version and shadow are right equally often; the *log loss difference* is the shadow's less the "
+    "version's."
+)
+
 
 def live_tables(report: LiveReport) -> dict[str, dg.MetadataValue]:
-    """Versions, slices of the champion's answers, what became of the feedback, and shadows where there were any."""
+    """Versions, slices of the champion's answers, what became of the feedback, and shadows; those that there are."""
     versions = [
         {"version": name, **_figures(one.figures), "estimated": _share(one.estimate.accuracy), "verdict": one.verdict}
         for name, one in report.versions.items()
@@ -21,21 +30,23 @@ def live_tables(report: LiveReport) -> dict[str, dg.MetadataValue]:
     slices = [{"slice": f"{one.column}: {one.value}", **_figures(one.figures)} for one in report.current.slices]
     shadows = list(_shadows(report))
     told = msgspec.structs.asdict(report.told)
+    feedback = [{"feedback": name.replace("_", " "), "rows": rows} for name, rows in told.items()]
+    whole = {"Versions": versions, "Slices of the champion's answers": slices, "Shadows": shadows}
     return {
-        **_both("versions", ("version", "labelled", "accuracy", "verdict"), versions),
-        **_both("slices", ("slice", "labelled", "accuracy"), slices),
-        "feedback": _table(
-            ("feedback", "rows"), [{"feedback": name.replace("_", " "), "rows": rows} for name, rows in told.items()]
-        ),
-        **_both("shadows", ("shadow", "compared", "only it right", "only the other right"), shadows),
+        **_shown("versions", ("version", "accuracy", "verdict"), versions),
+        **_shown("slices", ("slice", "labelled", "accuracy"), slices),
+        **_shown("feedback", ("feedback", "rows"), feedback),
+        **_shown("shadows", ("shadow", "compared", "only it right", "only the other right"), shadows),
+        "in_full": dg.MetadataValue.md("\n\n".join([LEGEND, *(_whole(*one) for one in whole.items() if one[1])])),
     }
 
 
-def _both(name: str, shown: tuple[str, ...], rows: list[dict[str, Any]]) -> dict[str, dg.MetadataValue]:
-    if not rows:
-        return {}
-    in_full = table(tuple(rows[0]), [tuple(row.values()) for row in rows])
-    return {name: _table(shown, rows), f"{name}_in_full": dg.MetadataValue.md(in_full)}
+def _shown(name: str, columns: tuple[str, ...], rows: list[dict[str, Any]]) -> dict[str, dg.MetadataValue]:
+    return {name: _table(columns, rows)} if rows else {}
+
+
+def _whole(title: str, rows: list[dict[str, Any]]) -> str:
+    return f"**{title}**\n\n{table(tuple(rows[0]), [tuple(row.values()) for row in rows])}"
 
 
 def _table(columns: tuple[str, ...], rows: Iterable[Mapping[str, Any]]) -> dg.TableMetadataValue:

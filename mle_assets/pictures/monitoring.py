@@ -53,7 +53,7 @@ def drift_chart(shifts: Sequence[Apart], names: Mapping[str, Sequence[str]], lis
     figure.text(
         0.32 / 6.9,
         0.06 / height,
-        f"grey: when it learned; blue: {listings:,} listings lately, orange where that is drift; stability index above",
+        f"grey: when it learned; blue: {listings:,} listings lately, orange where it is drift; above: stability index",
         fontsize=7,
     )
     told = "; ".join(f"{one.name} {one.index:.3f}{' (drift)' if one.is_drift else ''}" for one in shifts)
@@ -145,4 +145,5 @@ def accuracy_chart(days: Sequence[DayOfAnswers], tested: Mapping[str, tuple[floa
 
 
 def _short(version: str) -> str:
-    return version if len(version) <= 23 else f"{version[:22]}…"
+    # Its end is what tells it from others of the same candidate.
+    return version if len(version) <= 23 else f"…{version[-22:]}"
