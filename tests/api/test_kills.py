@@ -12,23 +12,13 @@ import pytest
 from model_registry.listing import EXAMPLE
 from model_registry.store import Registry
 from prediction_log.files import log_files
-from prediction_log.reader import read_records
 from tests.api.server import serving
 from tests.making import PROMOTE, publish
+from tests.prediction_log.log import ids_and_cut
 
 FLUSH = 1.0
 """Seconds: the service's own."""
 CLIENTS = 4
-
-
-def request_ids(folder: Path) -> tuple[list[str], int]:
-    """Those of all records, none twice, and how many lines are cut."""
-    ids, cut = list[str](), 0
-    for part in read_records(folder, "predictions"):
-        ids += [record.request_id or "" for record in part.records]
-        cut += part.cut
-    assert len(ids) == len(set(ids))
-    return ids, cut
 
 
 def answered_until_killed(port: int, name: str) -> list[tuple[str, float]]:
@@ -62,12 +52,12 @@ def test_a_service_killed_under_load_has_logged_every_answer_but_those_of_its_la
             killing = threading.Timer(chance.uniform(0, 2.5 * FLUSH), server.process.kill)
             killing.start()
             while killing.is_alive() or server.process.poll() is None:
-                request_ids(folder)  # beside the service
+                ids_and_cut(folder)  # beside the service
                 time.sleep(0.1)
             answered = {id_: at for one in asked for id_, at in one.result()}
         # An answer of after the kill cannot be: the last one's time is the latest that it can have been.
         killed = max(answered.values(), default=0.0)
-        ids, cut = request_ids(folder)
+        ids, cut = ids_and_cut(folder)
         found = set(ids)
         missing = {id_: at for id_, at in answered.items() if id_ not in found}
         assert [id_ for id_, at in missing.items() if at < killed - FLUSH] == []

@@ -40,6 +40,16 @@ def request_ids(folder: Path, prefix: str = "predictions") -> list[str]:
     return ids
 
 
+def ids_and_cut(folder: Path) -> tuple[list[str], int]:
+    """The request ids of all answers, none twice, and how many lines are cut."""
+    ids, cut = list[str](), 0
+    for part in read_records(folder, "predictions"):
+        ids += [record.request_id or "" for record in part.records]
+        cut += part.cut
+    assert len(ids) == len(set(ids))
+    return ids, cut
+
+
 def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 

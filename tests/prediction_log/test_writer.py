@@ -20,7 +20,17 @@ from prediction_log.files import MOST_LINE, OpenFile, log_files, take_over
 from prediction_log.reader import read_records
 from prediction_log.record import Feedback, Record
 from prediction_log.writer import LogWriter
-from tests.prediction_log.log import NOON, feedback, lines, names, prediction, request_ids, writing, written
+from tests.prediction_log.log import (
+    NOON,
+    feedback,
+    ids_and_cut,
+    lines,
+    names,
+    prediction,
+    request_ids,
+    writing,
+    written,
+)
 from tests.waiting import until
 
 ROOT = Path(__file__).parents[2]
@@ -476,7 +486,7 @@ def test_a_full_disk_stops_the_log_alone_until_there_is_room(volume: Path) -> No
         until(lambda: writer.state().problem is None)
         writer.offer(make("c"))
         until(lambda: writer.state().queued == 0)
-        ids, cut = read(volume)
+        ids, cut = ids_and_cut(volume)
         assert cut == 0
         assert ids[-1] == "c"
         assert len(ids) == writer.state().written
@@ -519,16 +529,6 @@ FLUSH = 1.0
 """As a service has it: on a machine that does much else a thread may well not have its turn for a third of that."""
 
 
-def read(folder: Path) -> tuple[list[str], int]:
-    """All request ids, none twice, and how many lines are cut."""
-    ids, cut = list[str](), 0
-    for part in read_records(folder, "predictions"):
-        ids += [record.request_id or "" for record in part.records]
-        cut += part.cut
-    assert len(ids) == len(set(ids))
-    return ids, cut
-
-
 @pytest.mark.parametrize("kills", [5, pytest.param(500, marks=pytest.mark.kills)])
 def test_a_kill_loses_at_most_what_was_offered_within_the_flush_interval(kills: int, tmp_path: Path) -> None:
     chance = random.Random(16)  # noqa: S311 (no secret)
@@ -542,7 +542,7 @@ def test_a_kill_loses_at_most_what_was_offered_within_the_flush_interval(kills: 
             assert process.stdout
             taken = [process.stdout.readline()]
             end = time.monotonic() + chance.uniform(0, 2 * FLUSH)
-            read(tmp_path)  # beside the writer
+            ids_and_cut(tmp_path)  # beside the writer
             time.sleep(max(0.0, end - time.monotonic()))
             killed = time.monotonic()
             process.kill()
@@ -550,7 +550,7 @@ def test_a_kill_loses_at_most_what_was_offered_within_the_flush_interval(kills: 
         # The last of them may be cut.
         told = [line.split() for line in taken if line.endswith("\n")]
         sure = max([int(number) for number, at in told if float(at) < killed - FLUSH], default=0)
-        ids, cut = read(tmp_path)
+        ids, cut = ids_and_cut(tmp_path)
         mine = [int(id_.split("-")[1]) for id_ in ids if id_.startswith(f"{run}-")]
         assert mine == list(range(len(mine)))
         assert len(mine) >= sure
