@@ -62,7 +62,7 @@ test-pythons: ## run the tests with every other Python found, each in an environ
 
 .PHONY: test-slow
 test-slow: $(INSTALLED) ## run the tests that take long: the daemon, many writers at once
-	@python -m pytest -m slow
+	@python -m pytest -m slow --numprocesses=2 --dist=loadfile
 
 .PHONY: test-hostile
 test-hostile: $(INSTALLED) ## put the API among crowds of slow and rude peers, and say what it bears
