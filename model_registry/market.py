@@ -21,7 +21,7 @@ DEFAULT_MARKET = "new-york"
 Text = Annotated[str, Meta(min_length=1)]
 
 _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
-_TAKEN = ("incoming", "versions")
+_TAKEN = ("incoming", "live", "versions")
 """No market is called so: these are folders of a registry, and were beside markets' before there were several."""
 _CURRENCY = re.compile(r"[A-Z]{3}")
 _SUFFIX = ".toml"

@@ -1,9 +1,9 @@
 """The registry folder from before there were several markets, and how it becomes that of one among them.
 
-versions/, champion.json, history.jsonl and perhaps shadow.json lay in the folder itself. To take them over is to link
-and copy them into a hidden folder and to give that, by one rename, the market's name. Only then the old ones go. Killed
-at any moment, the registry is the old one or the new one; whatever is left of the old one beside the new is removed by
-the next writer.
+versions/, champion.json and history.jsonl lay in the folder itself, and so does what is written beside them before they
+are taken over: shadow.json and live/. To take them over is to link and copy them into a hidden folder and to give that,
+by one rename, the market's name. Only then the old ones go. Killed at any moment, the registry is the old one or the
+new one; whatever is left of the old one beside the new is removed by the next writer.
 """
 
 import os
@@ -14,6 +14,7 @@ from uuid import uuid4
 
 from model_registry import disk
 from model_registry.history import HistoryDamaged
+from model_registry.live import FOLDER as _LIVE
 from model_registry.manifest import ManifestRefused
 from model_registry.market import NEW_YORK
 from model_registry.store import Registry, UnknownVersion
@@ -85,6 +86,11 @@ def _copy(old: Path, new: Path) -> None:
         with suppress(FileNotFoundError):
             # No link: the old file must not change with the new one.
             disk.write(assembled / name, (old / name).read_bytes())
+    if (old / _LIVE).is_dir():
+        (assembled / _LIVE).mkdir()
+        for file in (old / _LIVE).glob("*.json"):
+            disk.write(assembled / _LIVE / file.name, file.read_bytes())
+        disk.sync_folder(assembled / _LIVE)
     disk.sync_folder(assembled)
     assembled.rename(new)
     disk.sync_folder(old)
@@ -109,7 +115,7 @@ def _remove(folder: Path) -> None:
     # go last: they say of which market the rest is.
     removed = folder / _REMOVED / uuid4().hex
     removed.mkdir(parents=True)
-    for part in (_SHADOW, _POINTER, _HISTORY, "incoming", _VERSIONS):
+    for part in (_LIVE, _SHADOW, _POINTER, _HISTORY, "incoming", _VERSIONS):
         with suppress(FileNotFoundError):
             (folder / part).rename(removed / part)
             disk.sync_folder(folder)

@@ -386,7 +386,7 @@ def test_a_backup_brings_everything_back(stack: Stack, tmp_path: Path) -> None:
 
 def test_an_upgrade_keeps_champion_and_history(stack: Stack, tmp_path: Path) -> None:
     kept = Kept(stack)
-    # As a version of before there were several markets left it: everything in the registry folder itself.
+    # As before there were several markets: everything in the registry folder itself.
     stack.inside("code", "sh", "-c", "cd var/registry && mv new-york/* . && rm new-york/.lock && rmdir new-york")
     checkout, old = tmp_path / "checkout", stack.revision("code")
     told("git", "clone", "--quiet", str(ROOT), str(checkout))

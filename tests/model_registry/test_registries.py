@@ -8,11 +8,13 @@ import pytest
 
 from model_registry.archive import export_version, import_version
 from model_registry.classifier import ModelRefused
+from model_registry.live import read_live, write_live
 from model_registry.market import BadMarket, read_market
 from model_registry.old_layout import TwoRegistries
 from model_registry.registries import Registries, UnknownMarket
 from model_registry.store import Registry
 from tests.making import KEEP, LISBON, PROMOTE, publish
+from tests.model_registry.test_live import figures
 
 MARKETS = Path(__file__).parents[2] / "markets"
 
@@ -70,7 +72,7 @@ def test_what_is_no_markets_name_has_no_registry(name: str, registries: Registri
         registries.of(name)
 
 
-@pytest.mark.parametrize("name", ["versions", "incoming"])
+@pytest.mark.parametrize("name", ["versions", "incoming", "live"])
 def test_no_market_is_called_as_a_registrys_own_folders_are(name: str, tmp_path: Path) -> None:
     file = tmp_path / f"{name}.toml"
     shutil.copy(MARKETS / "new-york.toml", file)
@@ -123,11 +125,17 @@ def test_an_old_folder_of_another_city_is_read_as_that_citys(registries: Registr
 def test_the_first_writer_takes_it_over_with_all_it_holds(old: Registry, registries: Registries, folder: Path) -> None:
     champion, history, versions = old.champion(), old.history(), old.versions()
     registry = registries.of("new-york")
+    assert champion
+    live = figures(champion.version)
+    write_live(registry, live)
+    assert (folder / "live").is_dir()
+    registry.set_shadow(versions[0], reason="For the test.", actor="test")
     registry.refuse(versions[0], KEEP, run_id=None, actor="test")
     assert sorted(entry.name for entry in folder.iterdir()) == [".lock", "new-york"]
     assert registry.champion() == champion
     assert registry.history()[:-1] == history
     assert registry.versions() == versions
+    assert read_live(registry, champion.version) == live
     assert registry.problems() == {}
     assert registry.rollback(decision=PROMOTE, actor="test").version == history[0].version
 
