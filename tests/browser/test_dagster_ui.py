@@ -116,13 +116,13 @@ def test_the_catalogue_tells_the_columns_with_what_they_mean_and_may_be(watched:
             expect(line).to_contain_text(words)
 
 
-def test_the_graph_ends_in_the_api(watched: Watched, ui: str) -> None:
+def test_the_graph_goes_through_the_api_to_what_it_answered(watched: Watched, ui: str) -> None:
     page = watched.page
     page.goto(f"{ui}/asset-groups?expanded=global@global:release")
     nodes = page.locator("svg foreignObject")
-    for name in ("listings", "models", "predecessor", "evaluation", "champion", "api"):
+    for name in ("listings", "models", "predecessor", "evaluation", "champion", "api", "monitoring"):
         expect(nodes.filter(has_text=re.compile(rf"^{name}")).first).to_be_visible()
     page.goto(f"{ui}/assets/api")
     expect(page.get_by_text("External Asset")).to_be_visible()
     expect(page.get_by_text("Upstream assets").locator("xpath=..")).to_contain_text("champion")
-    expect(page.get_by_text("Downstream assets").locator("xpath=..")).to_contain_text("–")
+    expect(page.get_by_text("Downstream assets").locator("xpath=..")).to_contain_text("served_listings")
