@@ -14,11 +14,10 @@ from api.champion import Champion
 from api.sampling import Sample
 from api.settings import Settings
 from model_registry.listing import CATEGORIES, Listing
+from prediction_log.files import FEEDBACK, PREDICTIONS
 from prediction_log.record import Category, Feedback, LoggedListing, Prediction, ShadowAnswer
 from prediction_log.writer import LogWriter, State
 
-PREDICTIONS, FEEDBACK = "predictions", "feedback"
-"""How the log's files begin."""
 Name = tuple[bytes, int | None]
 """What an answer is called: its request's id, and its place where it is one of a batch."""
 _KEPT = 1e6
@@ -28,10 +27,6 @@ SOON_SECONDS = 0.05
 AT_ONCE = 128
 """So many take the event loop half a millisecond."""
 _VALUES: tuple[Category, ...] = tuple(category.value for category in CATEGORIES)
-
-
-Single = tuple[float, Champion, Sequence[bytes], Sequence[Listing], NDArray[np.float32]]
-"""Single listings that were answered together: when, their requests' ids, themselves and the probabilities."""
 
 
 class Answered(NamedTuple):
@@ -55,7 +50,7 @@ class Predictions:
         self._sample, self._all = Sample(settings.prediction_sample), settings.prediction_sample == 1
         self._predictions: LogWriter | None = None
         self._feedback: LogWriter | None = None
-        self._soon, self._soon_listings = list[Single](), 0
+        self._soon, self._soon_listings = list[Answered](), 0
         self._timer: asyncio.TimerHandle | None = None
 
     @property
@@ -94,17 +89,17 @@ class Predictions:
             self._offer([Answered(time.time(), champion, names, listings, of_each, shadows)])
 
     def log_soon(
-        self, champion: Champion, ids: Sequence[bytes], listings: Sequence[Listing], of_each: NDArray[np.float32]
+        self, champion: Champion, names: Sequence[Name], listings: Sequence[Listing], of_each: NDArray[np.float32]
     ) -> None:
-        """Log what a model answered to single listings, whose requests have these ids, together with others' soon.
+        """Log what a model answered to single listings, as `log` does, but soon, together with others'.
 
         After each call of the model, little is left in the processor's caches: for one listing it costs ten times as
         much to make a record as it does for many, one after the other.
         """
         if self._predictions is None:
             return
-        self._soon.append((time.time(), champion, ids, listings, of_each))
-        self._soon_listings += len(ids)
+        self._soon.append(Answered(time.time(), champion, names, listings, of_each))
+        self._soon_listings += len(names)
         if self._soon_listings >= AT_ONCE:
             self._log_soon()
         elif self._timer is None:
@@ -135,12 +130,7 @@ class Predictions:
             self._timer.cancel()
             self._timer = None
         soon, self._soon, self._soon_listings = self._soon, [], 0
-        self._offer(
-            [
-                Answered(at, champion, [(one, None) for one in ids], listings, of_each)
-                for at, champion, ids, listings, of_each in soon
-            ]
-        )
+        self._offer(soon)
 
     def _offer(self, answered: Sequence[Answered]) -> None:
         chosen = [(one, self._chosen(one.names)) for one in answered]

@@ -16,6 +16,8 @@ from typing import BinaryIO, Self
 
 import msgspec
 
+PREDICTIONS, FEEDBACK = "predictions", "feedback"
+"""How the files of the two logs begin: of what was answered, and of what was told about it."""
 FORGOTTEN = "forgotten.jsonl"
 """What was erased, beside the files; processes that write look whether it has changed."""
 OPEN = ".open"

@@ -23,11 +23,11 @@ from numpy.typing import NDArray
 from mle_assets.io_managers import replace_file
 from mle_assets.monitoring.tables import DAY, SCHEMAS, DayTables, Kind, days_of, rows_of_answers, rows_of_feedback
 from prediction_log.erasing import Forgetting, read_forgotten
-from prediction_log.files import FORGOTTEN, LogFile, log_files
+from prediction_log.files import FEEDBACK, FORGOTTEN, PREDICTIONS, LogFile, log_files
 from prediction_log.reader import Read, read_file
 from prediction_log.record import Feedback, Forgotten, Prediction
 
-PREFIXES: dict[Kind, str] = {"answers": "predictions", "feedback": "feedback"}
+PREFIXES: dict[Kind, str] = {"answers": PREDICTIONS, "feedback": FEEDBACK}
 """How the files of the log begin that a kind of table is made from."""
 
 _LEDGER, _LATEST, _LOCK = "ledger.json", "latest.json", ".lock"
