@@ -1,5 +1,6 @@
 """«listings»: raw text in, typed listings and their price category out; every dropped row under its reason."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import dagster as dg
@@ -230,7 +231,9 @@ def listings(
             "dagster/row_count": len(cleaned.listings),
             "raw_rows": cleaned.raw_rows,
             "share_kept": round(len(cleaned.listings) / cleaned.raw_rows, 4),
-            "funnel": _funnel_table(cleaned),
+            "funnel": funnel_table(
+                {"in the snapshot": cleaned.raw_rows, **cleaned.dropped, "kept": len(cleaned.listings)}
+            ),
             **catalogue.of_listings(schema_of(market), market, raw_listings.columns),
             **pictures.of(lambda: listings_pictures(cleaned, market)),
             "dropped_rows": cleaned.dropped,
@@ -251,10 +254,10 @@ def listings_pictures(cleaned: Cleaned, market: Market) -> dict[str, Picture]:
     }
 
 
-def _funnel_table(cleaned: Cleaned) -> dg.TableMetadataValue:
-    rows = {"in the snapshot": cleaned.raw_rows, **cleaned.dropped, "kept": len(cleaned.listings)}
+def funnel_table(counts: Mapping[str, int]) -> dg.TableMetadataValue:
+    """What became of listings: how many for which reason."""
     return dg.MetadataValue.table(
-        [dg.TableRecord({"reason": reason, "listings": count}) for reason, count in rows.items()],
+        [dg.TableRecord({"reason": reason, "listings": count}) for reason, count in counts.items()],
         schema=dg.TableSchema([dg.TableColumn("reason", "string"), dg.TableColumn("listings", "int")]),
     )
 

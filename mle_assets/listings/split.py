@@ -11,7 +11,7 @@ from mle_assets.code_version import code_version
 from mle_assets.failures import failing_on, refusing
 from mle_assets.io_managers import content_version
 from mle_assets.listings.catalogue import of_half
-from mle_assets.listings.cleaning import schema_of
+from mle_assets.listings.cleaning import funnel_table, schema_of
 from mle_assets.listings.labelled import LabelledListings, join_labelled
 from model_registry.listing import CATEGORIES
 from model_registry.market import Market
@@ -57,7 +57,7 @@ def train_and_test_listings(
     labelled = labelled_listings.of(market.name)
     if labelled is not None:
         train, funnel = join_labelled(train, test, labelled, market)
-        told = {"from_feedback": funnel["joined"], "feedback": _funnel_table(funnel)}
+        told = {"from_feedback": funnel["joined"], "feedback": funnel_table(funnel)}
     columns = of_half(schema_of(market))
     for name, half, more in (("train_listings", train, told), ("test_listings", test, {})):
         yield dg.MaterializeResult(
@@ -66,13 +66,6 @@ def train_and_test_listings(
             data_version=content_version(half),
             metadata={"dagster/row_count": len(half), **columns, **more},
         )
-
-
-def _funnel_table(funnel: dict[str, int]) -> dg.TableMetadataValue:
-    return dg.MetadataValue.table(
-        [dg.TableRecord({"reason": reason, "listings": count}) for reason, count in funnel.items()],
-        schema=dg.TableSchema([dg.TableColumn("reason", "string"), dg.TableColumn("listings", "int")]),
-    )
 
 
 def _absence(name: str, count: int, absent: Sequence[str]) -> str:

@@ -50,10 +50,7 @@ def _whole(title: str, rows: list[dict[str, Any]]) -> str:
 
 
 def _table(columns: tuple[str, ...], rows: Iterable[Mapping[str, Any]]) -> dg.TableMetadataValue:
-    records = [dg.TableRecord({column: row[column] for column in columns}) for row in rows]
-    kinds = {column: "int" if isinstance(value, int) else "string" for column, value in records[0].data.items()}
-    schema = dg.TableSchema([dg.TableColumn(column, kind) for column, kind in kinds.items()])
-    return dg.MetadataValue.table(records, schema=schema)
+    return dg.MetadataValue.table([dg.TableRecord({column: row[column] for column in columns}) for row in rows])
 
 
 def _figures(figures: Figures) -> dict[str, Any]:
