@@ -6,18 +6,16 @@ kills and losses as JSON; a loss is a registry that is not whole, or a writer th
 """
 
 import json
-import os
 import shutil
-import signal
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from types import FrameType
-from typing import Any
 
 from model_registry.history import champions
 from model_registry.registries import Registries
 from model_registry.store import Registry
+from tests.killing import die_at
 from tests.making import PROMOTE, manifest, model
 
 MODELS = [model(seed) for seed in range(3)]
@@ -66,36 +64,6 @@ OPERATIONS: dict[str, Callable[[Registry], str]] = {
     "promote_shadow": lambda registry: promote(registry, 2),
     "take_over": lambda registry: promote(registry, 2),
 }
-
-
-def kill_at(line: int) -> Callable[..., Any]:
-    passed = 0
-
-    def trace(frame: FrameType, event: str, _: object) -> Any:
-        nonlocal passed
-        if Path(frame.f_code.co_filename).name not in CODE:
-            return None
-        if event == "line":
-            passed += 1
-            if passed == line:
-                os.kill(os.getpid(), signal.SIGKILL)
-        return trace
-
-    return trace
-
-
-def die_at(line: int, operation: Callable[[Registry], str], registry: Registry) -> bool:
-    """Whether a process that does the operation was killed at that line, rather than done before it."""
-    child = os.fork()
-    if child == 0:
-        sys.settrace(kill_at(line))
-        operation(registry)
-        os._exit(0)
-    _, status = os.waitpid(child, 0)
-    if os.WIFSIGNALED(status):
-        return True
-    assert os.WEXITSTATUS(status) == 0, "the writer failed"
-    return False
 
 
 def opened(folder: Path, name: str) -> Registry:
@@ -152,7 +120,7 @@ def main(name: str, folder: Path, step: int) -> None:
         shutil.copytree(base.folder, folder / "copy")
         registry = opened(folder / "copy", name)
         line = 1 + kills * step
-        if not die_at(line, operation, registry):
+        if not die_at(line, CODE, partial(operation, registry)):
             break
         kills += 1
         lost.extend(f"line {line}: {loss}" for loss in losses_after(operation, registry, kept, before, after))

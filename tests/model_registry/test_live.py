@@ -78,15 +78,7 @@ def test_what_is_damaged_is_told_and_not_shown(registry: Registry) -> None:
 def test_models_live_shows_the_champions(registry: Registry) -> None:
     [version] = registry.versions()
     assert run(registry, "live").stdout == (f"Nobody has looked yet how {version} fares: launch the job monitoring.\n")
-    rival = Rival(
-        version="tree-1",
-        asked=500,
-        missed=20,
-        listings=120,
-        only_shadow_right=14,
-        only_version_right=6,
-        p_value=0.0784,
-    )
+    rival = msgspec.structs.replace(RIVAL, version="tree-1")
     write_live(registry, figures(version, rivals=(rival,)))
     told = run(registry, "live", version[:9]).stdout
     assert [re.sub("  +", "  ", line.strip()) for line in told.splitlines()] == [

@@ -5,51 +5,19 @@ reader looks, and the next erasure, of something else, completes it. Prints kill
 """
 
 import json
-import os
 import shutil
-import signal
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
-from typing import Any
 
 from prediction_log.erasing import forget
 from prediction_log.files import log_files
 from prediction_log.reader import read_records
+from tests.killing import die_at
 from tests.prediction_log.log import feedback, lines, names, prediction, request_ids
 
 LISTING = 7
 CODE = {"erasing.py", "files.py"}
 STAMP = "20260801T120000-0123abcd"
-
-
-def kill_at(line: int) -> Callable[..., Any]:
-    passed = 0
-
-    def trace(frame: FrameType, event: str, _: object) -> Any:
-        nonlocal passed
-        if Path(frame.f_code.co_filename).name not in CODE:
-            return None
-        if event == "line":
-            passed += 1
-            if passed == line:
-                os.kill(os.getpid(), signal.SIGKILL)
-        return trace
-
-    return trace
-
-
-def die_at(line: int, folder: Path) -> bool:
-    """Whether an erasure was killed at that line, rather than done before it."""
-    child = os.fork()
-    if child == 0:
-        sys.settrace(kill_at(line))
-        forget(folder, listing_id=LISTING, settle=0)
-        os._exit(0)
-    _, status = os.waitpid(child, 0)
-    assert os.WIFSIGNALED(status) or os.WEXITSTATUS(status) == 0, "the erasure failed"
-    return os.WIFSIGNALED(status)
 
 
 def fill(folder: Path) -> None:
@@ -93,7 +61,7 @@ def main(folder: Path, step: int) -> None:
         shutil.rmtree(folder / "copy", ignore_errors=True)
         shutil.copytree(folder / "base", folder / "copy")
         line = 1 + kills * step
-        if not die_at(line, folder / "copy"):
+        if not die_at(line, CODE, lambda: forget(folder / "copy", listing_id=LISTING, settle=0)):
             break
         kills += 1
         found += [f"line {line}: {fault}" for fault in faults(folder / "copy")]
