@@ -62,6 +62,12 @@ def file_name(prefix: str, now: float, process: str, number: int) -> str:
     return f"{prefix}-{datetime.fromtimestamp(now, UTC).strftime(_STAMP)}-{process}-{number}.jsonl"
 
 
+def name_parts(name: str) -> tuple[str, str, str, int]:
+    """What a file's name is made of: its prefix, when it was begun (as in 20260801T120000), its process, its number."""
+    prefix, begun, process, number = name.removesuffix(".jsonl").rsplit("-", 3)
+    return prefix, begun, process, int(number)
+
+
 def log_files(folder: Path, prefix: str | None = None) -> list[LogFile]:
     """The files that begin with `prefix` (or all), those that are done first, then the oldest first; none twice."""
     # A file that is renamed while a folder is listed may be left out or be listed twice. It was renamed before the

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from mle_assets.io_managers import replace_file
 from mle_assets.monitoring.tables import DAY, SCHEMAS, DayTables, Kind, days_of, rows_of_answers, rows_of_feedback
 from prediction_log.erasing import Forgetting, read_forgotten
-from prediction_log.files import FEEDBACK, FORGOTTEN, PREDICTIONS, LogFile, log_files
+from prediction_log.files import FEEDBACK, FORGOTTEN, PREDICTIONS, LogFile, log_files, name_parts
 from prediction_log.reader import Read, read_file
 from prediction_log.record import Feedback, Forgotten, Prediction
 
@@ -280,22 +280,16 @@ def _expire(tables: DayTables, first_day: int) -> None:
 
 def _next(log: Path, ledger: Ledger, digest: str, done: Iterable[str], first_day: int) -> Ledger:
     """The ledger after a run; names of files that are gone are forgotten with the tables that were made from them."""
-    there = {file.name: file for prefix in PREFIXES.values() for file in log_files(log, prefix)}
+    there = {file.name for file in log_files(log) if file.prefix in PREFIXES.values()}
     first = f"{np.datetime64(first_day, 'D')}".replace("-", "")
-    taken = {name for name in {*ledger.files, *done} if name in there or _parts(name)[1] >= first}
+    taken = {name for name in {*ledger.files, *done} if name in there or name_parts(name)[1] >= first}
     return Ledger(frozenset(taken), digest, frozenset(_missing({*taken, *there})))
-
-
-def _parts(name: str) -> tuple[str, str, str, int]:
-    """A file's prefix, when it was begun, its process and its number among that process's files."""
-    prefix, begun, process, number = name.removesuffix(".jsonl").rsplit("-", 3)
-    return prefix, begun, process, int(number)
 
 
 def _missing(names: Iterable[str]) -> set[str]:
     """The files that a process wrote between two that are known and that are not: "predictions 3 to 3 of 0a1b2c3d"."""
     numbers = defaultdict[tuple[str, str], set[int]](set)
-    for prefix, _, process, number in map(_parts, names):
+    for prefix, _, process, number in map(name_parts, names):
         numbers[prefix, process].add(number)
     return {
         f"{prefix} {before + 1} to {after - 1} of {process}"
