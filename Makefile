@@ -166,6 +166,7 @@ lock: $(INSTALLED) ## choose the newest allowed dependencies and write them to r
 	@compile() { uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --upgrade pyproject.toml "$$@"; }
 	compile --all-extras --group dev --output-file requirements/dev.txt
 	compile --extra pipeline --constraint requirements/dev.txt --output-file requirements/pipeline.txt
+	compile --extra pipeline --extra kubernetes --constraint requirements/dev.txt --output-file requirements/kubernetes.txt
 	compile --extra api --constraint requirements/dev.txt --output-file requirements/api.txt
 
 .PHONY: clean
