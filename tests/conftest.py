@@ -16,6 +16,7 @@ from mle_assets.listings.synthetic import write_snapshot
 from mle_assets.resources import Settings
 from model_registry.market import DEFAULT_MARKET
 from model_registry.registries import MarketRegistry, Registries
+from tests.object_store import ObjectStore, object_store
 
 REAL_SNAPSHOT = Path(__file__).parents[2] / "shared" / "data" / "nyc-2021-12-04-listings.csv.gz"
 
@@ -80,6 +81,23 @@ def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     os.chdir(tmp_path_factory.mktemp("here"))
     yield
     os.chdir(before)
+
+
+@pytest.fixture(scope="session")
+def running_store() -> Iterator[ObjectStore]:
+    """An object store for all tests of this process."""
+    with object_store() as store:
+        yield store
+
+
+@pytest.fixture
+def store(running_store: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> Iterator[ObjectStore]:
+    """An object store that works, which this process' environment leads to."""
+    for name, value in running_store.variables.items():
+        monkeypatch.setenv(name, value)
+    running_store.asked()
+    yield running_store
+    running_store.fail()
 
 
 @pytest.fixture
