@@ -18,105 +18,87 @@ RELEASE = "dagster"
 
 Values = dict[str, Any]
 
-_IMAGE = {"repository": ..., "tag": ..., "pullPolicy": ...}
-_RESOURCES = {"requests": ..., "limits": ...}
-_POD = {
-    **dict.fromkeys(("env", "volumes", "volumeMounts", "annotations", "labels", "nodeSelector", "affinity")),
-    **dict.fromkeys(("tolerations", "podSecurityContext", "securityContext", "schedulerName")),
-    **dict.fromkeys(("livenessProbe", "readinessProbe", "startupProbe")),
-    "image": _IMAGE,
-    "envConfigMaps": [{"name": ..., "optional": ...}],
-    "envSecrets": [{"name": ..., "optional": ...}],
-    "resources": _RESOURCES,
-}
-_SYSTEM_POD = {
-    **_POD,
-    **dict.fromkeys(("deploymentLabels", "checkDbReadyInitContainer", "initContainerResources", "extraContainers")),
-    **dict.fromkeys(("logFormat", "extraPrependedInitContainers")),
-}
-_THREADS = {"useThreads": ..., "numWorkers": ..., "numSubmitWorkers": ...}
+
+def _section(*leaves: str, **below: Any) -> Values:
+    return {**dict.fromkeys(leaves), **below}
+
+
+_IMAGE = _section("repository", "tag", "pullPolicy")
+_RESOURCES = _section("requests", "limits")
+_SOURCE = [_section("name", "optional")]
+_POD = _section(
+    *("env", "volumes", "volumeMounts", "annotations", "labels", "nodeSelector", "affinity", "tolerations"),
+    *("podSecurityContext", "securityContext", "schedulerName", "livenessProbe", "readinessProbe", "startupProbe"),
+    image=_IMAGE,
+    envConfigMaps=_SOURCE,
+    envSecrets=_SOURCE,
+    resources=_RESOURCES,
+)
+_SYSTEM_POD = _POD | _section(
+    *("deploymentLabels", "checkDbReadyInitContainer", "initContainerResources", "extraContainers"),
+    *("extraPrependedInitContainers", "logFormat"),
+)
+_THREADS = _section("useThreads", "numWorkers", "numSubmitWorkers")
+_QUEUE = _section(
+    *("maxConcurrentRuns", "dequeueIntervalSeconds", "dequeueUseThreads", "dequeueNumWorkers"),
+    "blockOpConcurrencyLimitedRuns",
+    tagConcurrencyLimits=[_section("key", "limit", value=_section("applyLimitPerUniqueValue"))],
+)
+_LAUNCHER = _section(
+    *("imagePullPolicy", "jobNamespace", "loadInclusterConfig", "kubeconfigFile", "envVars", "volumes", "volumeMounts"),
+    *("labels", "failPodOnRunFailure", "schedulerName", "securityContext"),
+    image=_IMAGE,
+    envConfigMaps=_SOURCE,
+    envSecrets=_SOURCE,
+    resources=_RESOURCES,
+    runK8sConfig=_section(
+        *("containerConfig", "podSpecConfig", "podTemplateSpecMetadata", "jobSpecConfig", "jobMetadata")
+    ),
+)
+_DEPLOYMENT = _POD | _section(
+    *("name", "dagsterApiGrpcArgs", "codeServerArgs", "port", "initContainers", "sidecarContainers"),
+    "deploymentStrategy",
+    includeConfigInLaunchedRuns=_section("enabled"),
+    service=_section("annotations"),
+)
+_KEPT = _section("purgeAfterDays")
 KEYS: Values = {
-    "global": dict.fromkeys(("postgresqlSecretName", "dagsterHome", "serviceAccountName", "celeryConfigSecretName")),
-    "generatePostgresqlPasswordSecret": ...,
-    "imagePullSecrets": [{"name": ...}],
-    "postgresql": {
-        **dict.fromkeys(("enabled", "postgresqlHost", "postgresqlUsername", "postgresqlPassword")),
-        **dict.fromkeys(("postgresqlDatabase", "postgresqlParams", "postgresqlScheme")),
-        "image": _IMAGE,
-        "service": {"port": ...},
-    },
-    "dagster-user-deployments": {
-        "enabled": ...,
-        "enableSubchart": ...,
-        "imagePullSecrets": [{"name": ...}],
-        "deployments": [
-            {
-                **_POD,
-                **dict.fromkeys(("name", "dagsterApiGrpcArgs", "codeServerArgs", "port", "initContainers")),
-                **dict.fromkeys(("sidecarContainers", "deploymentStrategy")),
-                "includeConfigInLaunchedRuns": {"enabled": ...},
-                "service": {"annotations": ...},
-            }
-        ],
-    },
-    "runLauncher": {
-        "type": ...,
-        "config": {
-            "k8sRunLauncher": {
-                **dict.fromkeys(
-                    ("imagePullPolicy", "jobNamespace", "loadInclusterConfig", "kubeconfigFile", "envVars")
-                ),
-                **dict.fromkeys(("volumes", "volumeMounts", "labels", "failPodOnRunFailure", "schedulerName")),
-                "image": _IMAGE,
-                "envConfigMaps": [{"name": ...}],
-                "envSecrets": [{"name": ...}],
-                "securityContext": ...,
-                "resources": _RESOURCES,
-                "runK8sConfig": dict.fromkeys(
-                    ("containerConfig", "podSpecConfig", "podTemplateSpecMetadata", "jobSpecConfig", "jobMetadata")
-                ),
-            }
-        },
-    },
-    "dagsterDaemon": {
-        **_SYSTEM_POD,
-        **dict.fromkeys(("enabled", "heartbeatTolerance")),
-        "runCoordinator": {
-            "enabled": ...,
-            "type": ...,
-            "config": {
-                "queuedRunCoordinator": {
-                    **dict.fromkeys(("maxConcurrentRuns", "dequeueIntervalSeconds", "dequeueUseThreads")),
-                    **dict.fromkeys(("dequeueNumWorkers", "blockOpConcurrencyLimitedRuns")),
-                    "tagConcurrencyLimits": [
-                        {"key": ..., "value": {"applyLimitPerUniqueValue": ...}, "limit": ...},
-                    ],
-                }
-            },
-        },
-        # Anything goes through the chart's schema here; these are what its template looks at.
-        "runMonitoring": dict.fromkeys(
-            ("enabled", "startTimeoutSeconds", "cancelTimeoutSeconds", "maxResumeRunAttempts", "pollIntervalSeconds")
+    "global": _section("postgresqlSecretName", "dagsterHome", "serviceAccountName", "celeryConfigSecretName"),
+    "generatePostgresqlPasswordSecret": None,
+    "imagePullSecrets": [_section("name")],
+    "postgresql": _section(
+        *("enabled", "postgresqlHost", "postgresqlUsername", "postgresqlPassword", "postgresqlDatabase"),
+        *("postgresqlParams", "postgresqlScheme"),
+        image=_IMAGE,
+        service=_section("port"),
+    ),
+    "dagster-user-deployments": _section("enabled", "enableSubchart", "imagePullSecrets", deployments=[_DEPLOYMENT]),
+    "runLauncher": _section("type", config=_section(k8sRunLauncher=_LAUNCHER)),
+    "dagsterDaemon": _SYSTEM_POD
+    | _section(
+        *("enabled", "heartbeatTolerance"),
+        runCoordinator=_section("enabled", "type", config=_section(queuedRunCoordinator=_QUEUE)),
+        # The chart's schema lets anything pass here; these are what its template looks at.
+        runMonitoring=_section(
+            *("enabled", "startTimeoutSeconds", "cancelTimeoutSeconds", "maxResumeRunAttempts"),
+            *("pollIntervalSeconds", "freeSlotsAfterRunEndSeconds"),
         ),
-        "runRetries": dict.fromkeys(("enabled", "maxRetries", "retryOnAssetOrOpFailure")),
-        "sensors": _THREADS,
-        "schedules": _THREADS,
-        "backfills": _THREADS,
-    },
-    "dagsterWebserver": {
-        **_SYSTEM_POD,
-        **dict.fromkeys(("replicaCount", "nameOverride", "pathPrefix", "enableReadOnly", "dbStatementTimeout")),
-        **dict.fromkeys(("dbPoolRecycle", "dbPoolMaxOverflow", "logLevel", "workspace")),
-        "service": {"type": ..., "port": ..., "annotations": ...},
-    },
-    "computeLogManager": {"type": ..., "config": ...},
-    "pythonLogs": dict.fromkeys(("pythonLogLevel", "dagsterHandlerConfig", "managedPythonLoggers")),
-    "retention": {
-        "enabled": ...,
-        **dict.fromkeys(("schedule", "sensor", "autoMaterialize"), {"purgeAfterDays": ...}),
-    },
-    "telemetry": {"enabled": ...},
-    "additionalInstanceConfig": ...,
+        runRetries=_section("enabled", "maxRetries", "retryOnAssetOrOpFailure"),
+        sensors=_THREADS,
+        schedules=_THREADS,
+        backfills=_THREADS,
+    ),
+    "dagsterWebserver": _SYSTEM_POD
+    | _section(
+        *("replicaCount", "nameOverride", "pathPrefix", "enableReadOnly", "dbStatementTimeout", "dbPoolRecycle"),
+        *("dbPoolMaxOverflow", "logLevel", "workspace"),
+        service=_section("type", "port", "annotations"),
+    ),
+    "computeLogManager": _section("type", "config"),
+    "pythonLogs": _section("pythonLogLevel", "dagsterHandlerConfig", "managedPythonLoggers"),
+    "retention": _section("enabled", schedule=_KEPT, sensor=_KEPT, autoMaterialize=_KEPT),
+    "telemetry": _section("enabled"),
+    "additionalInstanceConfig": None,
 }
 """The chart's keys in those of its sections that we use; below a leaf is what Kubernetes or Dagster takes."""
 

@@ -41,7 +41,7 @@ def manifests() -> dict[str, Manifest]:
 
 
 def validate(manifest: Manifest, version: str) -> None:
-    """Raise kubernetes_validate.ValidationError where a version of Kubernetes would refuse it, or would ignore a key."""
+    """Raise kubernetes_validate.ValidationError where a version of Kubernetes would refuse it or ignore a key."""
     kubernetes_validate.validate(manifest, version, strict=True)
 
 
