@@ -34,10 +34,9 @@ KUBECONFIG = {
 }
 
 
-@pytest.fixture(scope="module")
-def job(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
-    """What Kubernetes would be sent for a training of Lisbon."""
-    config = tmp_path_factory.mktemp("kube") / "config"
+def launched(folder: Path, context: dict[str, Any] | None = None) -> Manifest:
+    """What Kubernetes would be sent for a training of Lisbon; the context is what a code server says of its runs."""
+    config = folder / "kubeconfig"
     config.write_text(yaml.safe_dump(KUBECONFIG))
     sent: list[client.V1Job] = []
     cluster = SimpleNamespace(
@@ -46,13 +45,20 @@ def job(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
     settings = {**launcher(values()), "load_incluster_config": False, "kubeconfig_file": str(config)}
     chosen = K8sRunLauncher(**settings, k8s_client_batch_api=cluster, k8s_client_core_api=SimpleNamespace())
     code = ModuleCodePointer("mle_assets.definitions", "defs", "/app")
-    origin = JobPythonOrigin("training", RepositoryPythonOrigin(PYTHON, code, container_image=IMAGE))
+    location = RepositoryPythonOrigin(PYTHON, code, container_image=IMAGE, container_context=context)
     with dg.instance_for_test() as instance:
         chosen.register_instance(instance)
+        origin = JobPythonOrigin("training", location)
         run = create_run_for_test(instance, job_name="training", tags={MARKET_TAG: "lisbon"}, job_code_origin=origin)
         chosen.launch_run(LaunchRunContext(run, workspace=None))
     [made] = sent
     return client.ApiClient().sanitize_for_serialization(made)
+
+
+@pytest.fixture(scope="module")
+def job(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
+    """That of our values."""
+    return launched(tmp_path_factory.mktemp("kube"))
 
 
 @pytest.fixture
@@ -89,6 +95,17 @@ def test_a_run_has_resources_of_its_own_and_not_the_code_servers(container: dict
         "requests": {"cpu": "1", "memory": "2Gi"},
         "limits": {"cpu": "2", "memory": "4Gi"},
     }
+
+
+def test_with_the_code_servers_configuration_a_run_would_have_its_memory_and_a_token(tmp_path: Path) -> None:
+    # Why includeConfigInLaunchedRuns is off: this is what the chart has a code server say with it on.
+    context = {
+        "resources": {"limits": {"memory": "2Gi"}},
+        "run_k8s_config": {"pod_spec_config": {"automount_service_account_token": True}},
+    }
+    pod = launched(tmp_path, {"k8s": context})["spec"]["template"]["spec"]
+    assert pod["containers"][0]["resources"]["limits"]["memory"] == "2Gi"
+    assert pod["automountServiceAccountToken"] is True
 
 
 def test_a_run_writes_to_tmp_alone(pod: dict[str, Any], container: dict[str, Any]) -> None:
