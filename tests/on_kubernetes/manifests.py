@@ -52,7 +52,7 @@ def unconfined(pod: Mapping[str, Any]) -> Iterator[str]:
         yield "runs as another user than the image's"
     if whole.get("seccompProfile") != {"type": "RuntimeDefault"}:
         yield "makes any system call"
-    for container in pod["containers"]:
+    for container in (*pod.get("initContainers", []), *pod["containers"]):
         own = container.get("securityContext", {})
         if own.get("allowPrivilegeEscalation") is not False:
             yield f"{container['name']} can get more rights"

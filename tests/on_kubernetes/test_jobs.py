@@ -1,6 +1,5 @@
 """The Job of a run, made by Dagster's own launcher from our values, with nobody behind it."""
 
-import shutil
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -139,6 +138,7 @@ def test_a_run_goes_its_way_without_a_token_and_leaves_dagsters_home_alone(
     for storage in ("run_storage", "event_log_storage", "schedule_storage"):
         del settings[storage]
     settings["storage"] = {"sqlite": {"base_dir": str(tmp_path / "storage")}}
+    settings["local_artifact_storage"]["config"]["base_dir"] = str(tmp_path / "artifacts")
     home = tmp_path / "home"
     home.mkdir()
     (home / "dagster.yaml").write_text(yaml.safe_dump(settings))
@@ -154,4 +154,3 @@ def test_a_run_goes_its_way_without_a_token_and_leaves_dagsters_home_alone(
         with pytest.raises(Exception, match="Service host/port is not set"):
             _ = instance.run_launcher
     assert [file.name for file in home.iterdir()] == ["dagster.yaml"]
-    shutil.rmtree("/tmp/dagster", ignore_errors=True)  # noqa: S108 (what the values name)
