@@ -11,8 +11,8 @@ from mle_assets.release.champion import Release
 from mle_assets.release.figures import decision_figures, published_figures
 from model_registry.history import Champion, HistoryDamaged
 from model_registry.manifest import ManifestRefused
-from model_registry.registries import MarketRegistry, Registries
-from model_registry.store import UnknownVersion
+from model_registry.registries import Registries
+from model_registry.store import MarketRegistry, UnknownVersion
 
 _CHAMPION = dg.AssetKey("champion")
 _CHECK = "the_registry_agrees"
@@ -112,7 +112,7 @@ def observe_champion_sensor(markets: Iterable[str]) -> dg.SensorDefinition:
         try:
             there = [registries.of(market) for market in registries.markets() if market in known]
         except OSError as error:
-            return dg.SkipReason(f"The registry {registries.folder} cannot be read: {error}")
+            return dg.SkipReason(f"The registry {registries.place} cannot be read: {error}")
         empty = True
         for registry in there:
             try:
@@ -130,7 +130,7 @@ def observe_champion_sensor(markets: Iterable[str]) -> dg.SensorDefinition:
         if under_way:
             sentence = f"The run that put {under_way[0]} into production tells Dagster itself."
         elif empty:
-            sentence = f"The registry {registries.folder} has no champion yet."
+            sentence = f"The registry {registries.place} has no champion yet."
         else:
             passed, sentence = agreements(instance, registries)
             if latest_evaluation(instance) != (passed, sentence):

@@ -8,6 +8,7 @@ import pytest
 
 from model_registry.archive import BadArchive, export_version, import_version
 from model_registry.classifier import ModelRefused
+from model_registry.folder_store import FolderRegistry
 from model_registry.store import Registry
 from tests.making import publish
 
@@ -21,7 +22,7 @@ def archive(registry: Registry, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def elsewhere(tmp_path: Path) -> Registry:
-    return Registry(tmp_path / "elsewhere")
+    return FolderRegistry(tmp_path / "elsewhere")
 
 
 def packed(file: Path, *entries: tuple[tarfile.TarInfo, bytes]) -> Path:

@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from model_registry.folder_store import FolderRegistry
 from model_registry.history import Decision
 from model_registry.live import Live, LiveDamaged, Rival, quoting_the_shadow, read_live, write_live
 from model_registry.store import Registry, UnknownVersion
@@ -19,7 +20,7 @@ AT = datetime(2026, 11, 26, 12, 30, tzinfo=UTC)
 @pytest.fixture
 def registry(tmp_path: Path) -> Registry:
     """One with a champion."""
-    registry = Registry(tmp_path / "registry" / "new-york")
+    registry = FolderRegistry(tmp_path / "registry" / "new-york")
     registry.promote(publish(registry, 0), PROMOTE, run_id="run-1", actor="test")
     return registry
 
@@ -145,6 +146,6 @@ def test_of_a_version_that_was_no_shadow_nothing_is_quoted_nor_where_it_cannot_b
 
 def test_models_live_without_a_champion_says_so(tmp_path: Path) -> None:
     (tmp_path / "new-york").mkdir()
-    told = run(Registry(tmp_path / "new-york"), "live")
+    told = run(FolderRegistry(tmp_path / "new-york"), "live")
     assert told.exit_code == 1
     assert "no model has been promoted" in told.stderr

@@ -10,6 +10,7 @@ import pytest
 from model_registry.archive import export_version, import_version
 from model_registry.classifier import ModelRefused
 from model_registry.disk import RegistryBusy, lock
+from model_registry.folder_store import FolderRegistry
 from model_registry.registries import Registries
 from model_registry.shadow import Shadow, ShadowDamaged, ShadowRefused
 from model_registry.store import Registry, UnknownVersion
@@ -36,7 +37,7 @@ def test_a_registry_has_no_shadow_until_one_is_set(registry: Registry) -> None:
 
 def test_it_says_which_version_since_when_by_whom_and_why(tmp_path: Path) -> None:
     now = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
-    registry = Registry(tmp_path, clock=lambda: now)
+    registry = FolderRegistry(tmp_path, clock=lambda: now)
     version = publish(registry, 0)
     shadow = set_shadow(registry, version)
     assert shadow == Shadow(version=version, set_at=now, actor="ann", reason="It looked better in May.")
@@ -178,7 +179,7 @@ def test_a_pointer_to_a_version_that_is_gone_is_found(registry: Registry, versio
 
 
 def test_setting_and_clearing_it_wait_for_other_writers(registry: Registry, versions: list[str]) -> None:
-    impatient = Registry(registry.folder, patience=0.1)
+    impatient = FolderRegistry(registry.folder, patience=0.1)
     with (registry.folder / ".lock").open("w") as held:
         lock(held.fileno(), 1, registry.folder)
         with pytest.raises(RegistryBusy):
@@ -189,7 +190,7 @@ def test_setting_and_clearing_it_wait_for_other_writers(registry: Registry, vers
 
 
 def test_it_is_carried_from_the_old_layout_into_the_markets_own_folder(tmp_path: Path) -> None:
-    old = Registry(tmp_path)
+    old = FolderRegistry(tmp_path)
     promote(old, publish(old, 0))
     shadow = set_shadow(old, publish(old, 1))
     registry = Registries(tmp_path).of("new-york")

@@ -8,6 +8,7 @@ import pytest
 
 from model_registry.classifier import ModelRefused
 from model_registry.disk import RegistryBusy, lock
+from model_registry.folder_store import FolderRegistry
 from model_registry.history import HistoryDamaged
 from model_registry.store import ChampionChanged, NothingToRollBackTo, Registry, UnknownVersion
 from tests.making import KEEP, PROMOTE, manifest, model, publish
@@ -43,7 +44,7 @@ def test_publishing_the_same_model_again_changes_nothing(registry: Registry) -> 
 
 def test_a_promotion_sets_the_pointer_and_adds_a_line(tmp_path: Path) -> None:
     now = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
-    registry = Registry(tmp_path, clock=lambda: now)
+    registry = FolderRegistry(tmp_path, clock=lambda: now)
     version = publish(registry, 0)
     promote(registry, version)
     champion = registry.champion()
@@ -140,7 +141,7 @@ def test_a_second_writer_waits_and_then_fails_in_words(registry: Registry) -> No
     publish(registry, 0)
     with (registry.folder / ".lock").open("w") as held:
         lock(held.fileno(), 1, registry.folder)
-        impatient = Registry(registry.folder, patience=0.1)
+        impatient = FolderRegistry(registry.folder, patience=0.1)
         with pytest.raises(RegistryBusy, match=r"another process has been writing .* for 0.1 s"):
             publish(impatient, 1)
     assert publish(impatient, 1) in registry.versions()
