@@ -48,6 +48,11 @@ def served(client: httpx.Client) -> set[str]:
     return {one["name"] for one in client.get("/markets").json()}
 
 
+def detail(client: httpx.Client, market: str) -> str:
+    """What is wrong with a market besides the default one, in words."""
+    return client.get("/readyz").json().get("markets", {}).get(market, {}).get("detail", "")
+
+
 def version_of(client: httpx.Client, market: str) -> str:
     return client.get(f"/markets/{market}/model").headers["X-Model-Version"]
 
@@ -104,9 +109,7 @@ def test_a_version_that_was_damaged_in_the_store_is_not_served(registries: Regis
     damaged = promoted(registries, "lisbon", 1)
     Objects(str(registries.of("lisbon").place)).write(f"versions/{damaged}/model.onnx", b"damaged")
     with serving(str(registries.place), tmp_path / "api.log") as server:
-        until(lambda: "lisbon" in server.client.get("/readyz").json().get("markets", {}), seconds=10)
-        until(lambda: "detail" in server.client.get("/readyz").json()["markets"]["lisbon"], seconds=10)
-        assert damaged in server.client.get("/readyz").json()["markets"]["lisbon"]["detail"]
+        until(lambda: damaged in detail(server.client, "lisbon"), seconds=20)
         assert served(server.client) == {"new-york"}
 
 
