@@ -11,7 +11,7 @@ import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from mle_assets.io_managers import FolderIOManager
-from mle_assets.lineage import inputs, materialization
+from mle_assets.lineage import inputs, made_from, materialization
 from mle_assets.listings.content import ENDINGS
 from mle_assets.monitoring.compaction import news
 from mle_assets.monitoring.served import tables_of
@@ -68,7 +68,7 @@ def promote_best_model_sensor(markets: Iterable[str]) -> dg.SensorDefinition:
         new = {
             market: leaderboard
             for market, leaderboard in latest.items()
-            if _chosen_from(context.instance, market) != leaderboard
+            if not _is_chosen_from(context.instance, market, leaderboard)
         }
         for market, leaderboard in new.items():
             yield dg.RunRequest(run_key=f"leaderboard-{leaderboard}", partition_key=market)
@@ -87,10 +87,15 @@ def latest_leaderboards(instance: dg.DagsterInstance, markets: Sequence[str]) ->
     return {market: found[market] for market in markets if market in found}
 
 
-def _chosen_from(instance: dg.DagsterInstance, market: str) -> int | None:
-    # The leaderboard that a market's champion was chosen from, by its storage id.
+def _is_chosen_from(instance: dg.DagsterInstance, market: str, leaderboard: int) -> bool:
+    # Whether a market's champion was chosen from the leaderboard with that storage id.
     champion = materialization(instance, market, "champion")
-    return inputs(champion).get("leaderboard") if champion else None
+    if champion is None:
+        return False
+    if inputs(champion).get("leaderboard") == leaderboard:
+        return True
+    found = made_from(instance, market, champion, "leaderboard")
+    return found is not None and found.storage_id == leaderboard
 
 
 def new_snapshot_sensor(folder: str, markets: Iterable[str], default_market: str) -> dg.SensorDefinition:
