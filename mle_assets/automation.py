@@ -11,7 +11,7 @@ import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from mle_assets.io_managers import FolderIOManager
-from mle_assets.lineage import inputs, made_from, materialization
+from mle_assets.lineage import Record, inputs, latest
 from mle_assets.listings.content import ENDINGS
 from mle_assets.monitoring.compaction import news
 from mle_assets.monitoring.served import tables_of
@@ -64,15 +64,16 @@ def promote_best_model_sensor(markets: Iterable[str]) -> dg.SensorDefinition:
     def promote_best_model(context: dg.SensorEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
         # The state is looked at and not events: so a materialization while the daemon was down is seen when it is
         # back, and of several in between the last one counts. The run key keeps it to one request.
-        latest = latest_leaderboards(context.instance, known)
+        leaderboards = latest_leaderboards(context.instance, known)
+        champions = latest(context.instance, "champion", leaderboards)
         new = {
             market: leaderboard
-            for market, leaderboard in latest.items()
-            if not _is_chosen_from(context.instance, market, leaderboard)
+            for market, leaderboard in leaderboards.items()
+            if market not in champions or not _is_chosen_from(champions[market], leaderboard)
         }
         for market, leaderboard in new.items():
             yield dg.RunRequest(run_key=f"leaderboard-{leaderboard}", partition_key=market)
-        if not latest:
+        if not leaderboards:
             yield dg.SkipReason("There is no leaderboard yet: materialize it, or run the training job.")
         elif not new:
             yield dg.SkipReason("The champion was chosen from the latest leaderboard.")
@@ -87,15 +88,11 @@ def latest_leaderboards(instance: dg.DagsterInstance, markets: Sequence[str]) ->
     return {market: found[market] for market in markets if market in found}
 
 
-def _is_chosen_from(instance: dg.DagsterInstance, market: str, leaderboard: int) -> bool:
-    # Whether a market's champion was chosen from the leaderboard with that storage id.
-    champion = materialization(instance, market, "champion")
-    if champion is None:
-        return False
-    if inputs(champion).get("leaderboard") == leaderboard:
-        return True
-    found = made_from(instance, market, champion, "leaderboard")
-    return found is not None and found.storage_id == leaderboard
+def _is_chosen_from(champion: Record, leaderboard: int) -> bool:
+    # Whether a champion was chosen from the market's latest leaderboard. Dagster points to the latest of any market at
+    # that time; where that is a later one than the market's own, its own was there as well.
+    pointer = inputs(champion).get("leaderboard")
+    return pointer is not None and pointer >= leaderboard
 
 
 def new_snapshot_sensor(folder: str, markets: Iterable[str], default_market: str) -> dg.SensorDefinition:

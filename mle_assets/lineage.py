@@ -1,6 +1,8 @@
 """What an asset was made from: every upstream materialization of its market, found by Dagster's own pointers."""
 
+from collections.abc import Iterable
 from datetime import date
+from typing import Final, Literal
 
 import dagster as dg
 from dagster import AssetRecordsFilter
@@ -10,6 +12,9 @@ from model_registry.manifest import Snapshot
 _POINTER = "dagster/input_event_pointer/"
 _DATA_VERSION = "dagster/data_version"
 _CODE_VERSION = "dagster/code_version"
+
+MATERIALIZED: Final = dg.DagsterEventType.ASSET_MATERIALIZATION
+OBSERVED: Final = dg.DagsterEventType.ASSET_OBSERVATION
 
 Record = dg.EventLogRecord
 
@@ -106,6 +111,25 @@ def materialization(
     )
     found = instance.fetch_materializations(wanted, limit=1).records
     return found[0] if found else None
+
+
+def latest(
+    instance: dg.DagsterInstance,
+    key: str,
+    markets: Iterable[str],
+    kind: Literal[dg.DagsterEventType.ASSET_MATERIALIZATION, dg.DagsterEventType.ASSET_OBSERVATION] = MATERIALIZED,
+) -> dict[str, Record]:
+    """The latest materialization (or observation) of an asset for each of some markets that has one, by market.
+
+    It takes two statements, however many markets there are.
+    """
+    asset, wanted = dg.AssetKey.from_user_string(key), set(markets)
+    newest = instance.get_latest_storage_id_by_partition(asset, kind, wanted) if wanted else {}
+    if not newest:
+        return {}
+    of_them = AssetRecordsFilter(asset_key=asset, storage_ids=list(newest.values()))
+    fetch = instance.fetch_materializations if kind == MATERIALIZED else instance.fetch_observations
+    return {str(record.partition_key): record for record in fetch(of_them, limit=len(newest)).records}
 
 
 def inputs(record: Record) -> dict[str, int | None]:

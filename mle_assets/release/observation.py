@@ -1,12 +1,10 @@
 """What the registry says about «champion», told to Dagster: a command changes the registry, and no run knows of it."""
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
 
 import dagster as dg
-from dagster import AssetRecordsFilter
 
-from mle_assets.lineage import materialization
+from mle_assets.lineage import MATERIALIZED, OBSERVED, latest
 from mle_assets.release.champion import Release
 from mle_assets.release.figures import decision_figures, published_figures
 from model_registry.history import Champion, HistoryDamaged
@@ -68,8 +66,19 @@ def observation(registry: MarketRegistry, champion: Champion) -> dg.AssetObserva
 
 def agreements(instance: dg.DagsterInstance, registries: Registries) -> tuple[bool, str]:
     """Whether the registry and Dagster agree on every market's champion, and a sentence about those that do not."""
-    materialized = instance.get_latest_storage_id_by_partition(_CHAMPION, dg.DagsterEventType.ASSET_MATERIALIZATION)
-    told = {market: _agreement_of(instance, registries.of(market)) for market in {*registries.markets(), *materialized}}
+    return _agreements(instance, registries, _pointers(instance, registries))
+
+
+Pointers = Mapping[str, Champion | str | None]
+"""Each market's champion, None where it has none, or a sentence where that cannot be read."""
+
+
+def _agreements(instance: dg.DagsterInstance, registries: Registries, pointers: Pointers) -> tuple[bool, str]:
+    left = materialized_champions(instance, [registries.of(market) for market in pointers])
+    told = {
+        market: (False, pointer) if isinstance(pointer, str) else agreement(pointer, left.get(market))
+        for market, pointer in pointers.items()
+    }
     apart = [market for market, (agree, _) in told.items() if not agree]
     shown = sorted(apart or told)
     sentences = [f"{market}: {told[market][1]}" if len(told) > 1 else told[market][1] for market in shown[:_MOST_TOLD]]
@@ -77,11 +86,17 @@ def agreements(instance: dg.DagsterInstance, registries: Registries) -> tuple[bo
     return not apart, " ".join(sentences + more) or "The registry has no champion, and Dagster has no run on record."
 
 
-def _agreement_of(instance: dg.DagsterInstance, registry: MarketRegistry) -> tuple[bool, str]:
+def _pointers(instance: dg.DagsterInstance, registries: Registries) -> Pointers:
+    # Of the markets that the registry has, and of those that Dagster knows a champion of.
+    materialized = instance.get_latest_storage_id_by_partition(_CHAMPION, MATERIALIZED)
+    return {market: _pointer(registries.of(market)) for market in {*registries.markets(), *materialized}}
+
+
+def _pointer(registry: MarketRegistry) -> Champion | str | None:
     try:
-        return agreement(registry.champion(), materialized_champion(instance, registry))
+        return registry.champion()
     except (HistoryDamaged, OSError) as error:
-        return False, str(error)
+        return str(error)
 
 
 # Of all markets at once: Dagster 1.13 cannot store a second evaluation without a run for the same partition.
@@ -108,31 +123,29 @@ def observe_champion_sensor(markets: Iterable[str]) -> dg.SensorDefinition:
     )
     def observe_champion(context: dg.SensorEvaluationContext, release: Release) -> dg.SensorResult | dg.SkipReason:
         instance, registries = context.instance, release.registries()
-        events, under_way = list[dg.AssetObservation | dg.AssetCheckEvaluation](), list[str]()
         try:
-            there = [registries.of(market) for market in registries.markets() if market in known]
+            pointers = _pointers(instance, registries)
         except OSError as error:
             return dg.SkipReason(f"The registry {registries.folder} cannot be read: {error}")
-        empty = True
-        for registry in there:
-            try:
-                champion = registry.champion()
-            except (HistoryDamaged, OSError):
-                empty = False  # the check says what is wrong with it
-                continue
-            if champion is None:
-                continue
-            empty = False
-            if _under_way(instance, champion):
-                under_way.append(champion.version)
-            elif latest_champion(instance, registry) != champion.version:
-                events.append(observation(registry, champion))
-        if under_way:
-            sentence = f"The run that put {under_way[0]} into production tells Dagster itself."
-        elif empty:
+        # What is wrong with one that cannot be read is said by the check.
+        named = {
+            market: pointer
+            for market, pointer in pointers.items()
+            if market in known and pointer is not None and not isinstance(pointer, str)
+        }
+        telling = _told_by_runs(instance, named)
+        told = latest_champions(instance, [registries.of(market) for market in named])
+        events: list[dg.AssetObservation | dg.AssetCheckEvaluation] = [
+            observation(registries.of(market), champion)
+            for market, champion in named.items()
+            if market not in telling and told.get(market) != champion.version
+        ]
+        if telling:
+            sentence = f"The run that put {named[telling[0]].version} into production tells Dagster itself."
+        elif not any(pointers.values()):
             sentence = f"The registry {registries.folder} has no champion yet."
         else:
-            passed, sentence = agreements(instance, registries)
+            passed, sentence = _agreements(instance, registries, pointers)
             if latest_evaluation(instance) != (passed, sentence):
                 events.append(_evaluation(passed, sentence))
         return dg.SensorResult(asset_events=events) if events else dg.SkipReason(sentence)
@@ -146,32 +159,38 @@ def _evaluation(passed: bool, sentence: str) -> dg.AssetCheckEvaluation:
     )
 
 
-def materialized_champion(instance: dg.DagsterInstance, registry: MarketRegistry) -> str | None:
-    """The version that the latest materialization of a market's «champion» left in production; None if there is none.
+def materialized_champions(instance: dg.DagsterInstance, registries: Sequence[MarketRegistry]) -> dict[str, str]:
+    """The version that the latest materialization of each market's «champion» left in production, by market.
 
     One from before there were partitions counts for the market whose version it names.
     """
-    record = materialization(instance, registry.market, _CHAMPION.to_user_string())
-    if record:
-        return _version(record.asset_materialization)
-    older = instance.fetch_materializations(_CHAMPION, limit=_MOST_RECORDS).records
-    left = (_version(record.asset_materialization) for record in older if record.partition_key is None)
-    version = next(left, None)
-    return version if version in registry.versions() else None
+    known = latest(instance, _CHAMPION.to_user_string(), [registry.market for registry in registries])
+    left = {market: version for market, record in known.items() if (version := _version(record))}
+    unknown = [registry for registry in registries if registry.market not in known]
+    if unknown and (older := _before_partitions(instance)):
+        left |= {registry.market: older for registry in unknown if older in registry.versions()}
+    return left
+
+
+def latest_champions(instance: dg.DagsterInstance, registries: Sequence[MarketRegistry]) -> dict[str, str]:
+    """The version that Dagster was told last of each market, by a materialization or an observation of «champion»."""
+    key, markets = _CHAMPION.to_user_string(), [registry.market for registry in registries]
+    newest = latest(instance, key, markets, OBSERVED)
+    for market, record in latest(instance, key, markets).items():
+        if market not in newest or newest[market].storage_id < record.storage_id:
+            newest[market] = record
+    told = {market: version for market, record in newest.items() if (version := _version(record))}
+    return {**materialized_champions(instance, [one for one in registries if one.market not in newest]), **told}
 
 
 def latest_champion(instance: dg.DagsterInstance, registry: MarketRegistry) -> str | None:
-    """The version that Dagster was told last of a market, by a materialization or an observation of «champion»."""
-    of_market = AssetRecordsFilter(asset_key=_CHAMPION, asset_partitions=[registry.market])
-    told = [
-        materialization(instance, registry.market, _CHAMPION.to_user_string()),
-        *instance.fetch_observations(of_market, limit=1).records,
-    ]
-    records = [record for record in told if record]
-    if not records:
-        return materialized_champion(instance, registry)
-    latest = max(records, key=lambda record: record.storage_id)
-    return _version(latest.asset_materialization or latest.asset_observation)
+    """The version that Dagster was told last of one market; None where it was told of none."""
+    return latest_champions(instance, [registry]).get(registry.market)
+
+
+def _before_partitions(instance: dg.DagsterInstance) -> str | None:
+    older = instance.fetch_materializations(_CHAMPION, limit=_MOST_RECORDS).records
+    return next((_version(record) for record in older if record.partition_key is None), None)
 
 
 def latest_evaluation(instance: dg.DagsterInstance) -> tuple[bool, str | None] | None:
@@ -181,12 +200,19 @@ def latest_evaluation(instance: dg.DagsterInstance) -> tuple[bool, str | None] |
     return (event.passed, event.description) if event else None
 
 
-def _under_way(instance: dg.DagsterInstance, champion: Champion) -> bool:
-    # The pointer is renamed within the run, seconds before the materialization that tells of it.
-    run = instance.get_run_by_id(champion.run_id) if champion.run_id else None
-    return run is not None and not run.is_finished
+def _told_by_runs(instance: dg.DagsterInstance, champions: Mapping[str, Champion]) -> list[str]:
+    """The markets whose champion's own run is under way.
+
+    It changes the pointer seconds before the materialization that tells of it.
+    """
+    runs = {champion.run_id: market for market, champion in champions.items() if champion.run_id}
+    if not runs:
+        return []
+    found = instance.get_runs(dg.RunsFilter(run_ids=list(runs)))
+    return [runs[run.run_id] for run in found if not run.is_finished]
 
 
-def _version(event: Any) -> str | None:
+def _version(record: dg.EventLogRecord) -> str | None:
+    event = record.asset_materialization or record.event_log_entry.asset_observation
     value = event.metadata.get("champion") if event else None
     return str(value.value) if value else None
