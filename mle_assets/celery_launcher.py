@@ -1,11 +1,13 @@
 """Runs on workers, by Celery, and an answer to whether a run is still under way on one of them."""
 
 import time
+import warnings
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
 import dagster as dg
+from celery.exceptions import DuplicateTaskNameWarning
 from dagster import StringSource
 from dagster._config.config_schema import UserConfigSchema
 from dagster._core.errors import DagsterUserCodeUnreachableError
@@ -129,7 +131,8 @@ class WatchedCeleryRunLauncher(CeleryRunLauncher):
     def launch_run(self, context: LaunchRunContext) -> None:
         """Hand a run to the broker; while that is away the run goes back into Dagster's queue."""
         try:
-            super().launch_run(context)
+            with warnings.catch_warnings(category=DuplicateTaskNameWarning, action="ignore"):
+                super().launch_run(context)  # which makes the task anew each time
         except BROKER_AWAY as error:
             # The one error after which Dagster launches a run again instead of failing it.
             raise DagsterUserCodeUnreachableError(f"The broker cannot be reached: {error}") from error
