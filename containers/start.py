@@ -16,7 +16,7 @@ HOME = IMAGE / "var" / "dagster"
 
 
 def settings(cluster: bool = False) -> dict[str, object]:
-    """The local instance's settings with those replaced that differ in containers, and those of a cluster where asked."""
+    """The local instance's settings with those replaced that differ in containers, and in a cluster of them."""
     files = ["dagster.yaml", "containers/dagster.yaml", *(["containers/dagster.celery.yaml"] if cluster else [])]
     merged: dict[str, object] = {}
     for file in files:

@@ -1,21 +1,21 @@
 """Runs on workers, by Celery, and an answer to whether a run is still under way on one of them."""
 
 import time
-import warnings
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
 import dagster as dg
-from celery.exceptions import DuplicateTaskNameWarning
 from dagster import StringSource
 from dagster._config.config_schema import UserConfigSchema
 from dagster._core.errors import DagsterUserCodeUnreachableError
 from dagster._core.launcher import CheckRunHealthResult, LaunchRunContext, WorkerStatus
-from dagster._serdes import ConfigurableClassData
+from dagster._grpc.types import ExecuteRunArgs
+from dagster._serdes import ConfigurableClassData, pack_value
+from dagster_celery.config import TASK_EXECUTE_JOB_NAME
 from dagster_celery.launcher import CeleryRunLauncher
 from dagster_celery.tags import DAGSTER_CELERY_TASK_ID_TAG as TASK_TAG
-from kombu import Queue
+from kombu.entity import Queue
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
@@ -28,7 +28,7 @@ OUTAGE_SECONDS = 60.0
 """How long after nobody answered no run counts as lost: workers try to come back less and less often, up to 30 s."""
 
 CELERY: dict[str, Any] = {
-    # A message is acknowledged when its run begins. Late acknowledgement would have the broker hand a long run out twice.
+    # A message is acknowledged when its run begins: by a late one the broker would hand a long run out twice.
     "task_acks_late": False,
     # A busy worker takes no message that a free one could have.
     "worker_prefetch_multiplier": 1,
@@ -93,12 +93,10 @@ class Watch:
         if now - since < LOST_SECONDS or now - self.silent_until < OUTAGE_SECONDS:
             return CheckRunHealthResult(WorkerStatus.RUNNING, "No worker that answers has it; it is asked for again.")
         del self.missing_since[task]
-        seen = self.seen_on.pop(task, None)
-        place = f"{seen}, which had it, {'has not any more' if seen in answers else 'is silent'}" if seen else "nobody"
-        return CheckRunHealthResult(
-            WorkerStatus.FAILED,
-            f"No worker has had it for {now - since:.0f} seconds, while {', '.join(sorted(answers))} answered: {place}.",
-        )
+        told = f"No worker has had it for {now - since:.0f} seconds, while {', '.join(sorted(answers))} answered"
+        if seen := self.seen_on.pop(task, None):
+            told += f": {seen}, which had it, {'has it no more' if seen in answers else 'is silent'}"
+        return CheckRunHealthResult(WorkerStatus.FAILED, f"{told}.")
 
 
 class WatchedCeleryRunLauncher(CeleryRunLauncher):
@@ -130,9 +128,15 @@ class WatchedCeleryRunLauncher(CeleryRunLauncher):
 
     def launch_run(self, context: LaunchRunContext) -> None:
         """Hand a run to the broker; while that is away the run goes back into Dagster's queue."""
+        run = context.dagster_run
+        assert run.job_code_origin is not None  # noqa: S101 (a run from a workspace has one)
+        # As Dagster's does, which makes the task anew for every run, and Celery keeps each of them.
+        arguments = ExecuteRunArgs(run.job_code_origin, run.run_id, instance_ref=None, set_exit_code_on_failure=True)
+        task = self.celery.signature(
+            TASK_EXECUTE_JOB_NAME, kwargs={"execute_job_args_packed": pack_value(arguments)}, immutable=True
+        )
         try:
-            with warnings.catch_warnings(category=DuplicateTaskNameWarning, action="ignore"):
-                super().launch_run(context)  # which makes the task anew each time
+            self._launch_celery_task_run(run, task, TASK_EXECUTE_JOB_NAME)
         except BROKER_AWAY as error:
             # The one error after which Dagster launches a run again instead of failing it.
             raise DagsterUserCodeUnreachableError(f"The broker cannot be reached: {error}") from error

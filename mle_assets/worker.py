@@ -3,19 +3,14 @@
 SIGTERM lets it finish its run first.
 """
 
-import signal
 import socket
 import sys
-from typing import Any
+from importlib import import_module
 
 import dagster as dg
 from celery import Celery
-from celery.signals import worker_process_init
-from dagster._utils.interrupts import setup_interrupt_handlers
 from dagster_celery.tasks import create_execute_job_task
 
-# What every run needs is loaded once, before a process is made for it.
-import mle_assets.definitions as _definitions
 from mle_assets.celery_launcher import DEFAULT_QUEUE, WatchedCeleryRunLauncher
 
 
@@ -35,6 +30,8 @@ def make_worker_app(instance: dg.DagsterInstance) -> Celery:
 
 def main(arguments: list[str]) -> None:
     """Start the worker of some queues."""
+    # What every run needs is loaded once, before a process is made for each.
+    import_module("mle_assets.definitions")
     with dg.DagsterInstance.get() as instance:
         app = make_worker_app(instance)
     queues = ",".join(arguments or [DEFAULT_QUEUE])
