@@ -110,7 +110,7 @@ with dg.DagsterInstance.get() as instance:
 
     def promotions(self, market: str) -> list[str]:
         """The versions that were promoted in a market, the first one first."""
-        events = self.inside("code", "models", "history", "--market", market, "--json").stdout
+        events = self.inside("code", "models", "--market", market, "history", "--json").stdout
         return [event["version"] for event in json.loads(events) if event["action"] == "promotion"]
 
     def workers(self) -> dict[str, dict[str, Any]]:
@@ -167,7 +167,8 @@ def cluster(folder: Path) -> Iterator[Cluster]:
     plain = new_stack()
     Stack.present.remove(plain)
     passwords = {"REDIS_PASSWORD": secrets.token_hex(16), "AWS_SECRET_ACCESS_KEY": secrets.token_hex(16)}
-    stack = Cluster(plain.project, {**plain.settings, **passwords, "TEST_MARKETS": str(folder), "PICTURES": "false"})
+    small = {"SYNTHETIC_LISTINGS": "2500", "PICTURES": "false", "TEST_MARKETS": str(folder)}
+    stack = Cluster(plain.project, {**plain.settings, **passwords, **small})
     Stack.present.append(stack)
     try:
         write_markets(folder)
@@ -184,6 +185,6 @@ def write_markets(folder: Path) -> None:
     new_york = (ROOT / "markets" / "new-york.toml").read_text()
     (folder / "new-york.toml").write_text(new_york)
     for number, market in enumerate(MARKETS[1:], 1):
-        write_snapshot(folder / f"{market}.csv", 4000 + 200 * number)
+        write_snapshot(folder / f"{market}.csv", 2500 + 200 * number)
         named = new_york.replace('title = "New York"', f'title = "{market.title()}"')
         (folder / f"{market}.toml").write_text(f'snapshot = "/app/markets/{market}.csv"\n{named}')

@@ -69,7 +69,6 @@ def test_from_nothing_three_markets_are_trained_by_two_workers_at_once_and_answe
         say(f"{market}: {answer.json()['price_category']} by {answer.headers['X-Model-Version']}")
         assert empty.promotions(market) == [answer.headers["X-Model-Version"]]
     say(f"from nothing to answers for {len(MARKETS)} markets in {time.monotonic() - start:.0f} s")
-    assert "GATE" not in empty.printed(runs["oslo"])
 
 
 def test_workers_share_no_volume(trained: Cluster) -> None:
