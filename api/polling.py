@@ -13,7 +13,8 @@ from api.live_following import LiveFollowing
 from api.registry_errors import PointerGone
 from api.shadow_following import ShadowFollowing, ShadowOutcome
 from model_registry.history import Champion as Pointer
-from model_registry.registries import MarketRegistry, Registries
+from model_registry.registries import Registries
+from model_registry.store import MarketRegistry
 
 TURN_SECONDS = 0.5
 """How long a look goes on opening models; the rest is left to the next, which begins with the default market again."""
@@ -220,7 +221,7 @@ class Look:
         pointer, one = registry.champion(), self._followed.get(registry.market or "")
         if pointer is None and one is not None and one.champion is not None:
             raise PointerGone(
-                f"{registry.folder}/champion.json is gone: {one.champion.version} keeps answering until it is there "
+                f"{registry.place}/champion.json is gone: {one.champion.version} keeps answering until it is there "
                 "again"
             )
         return pointer

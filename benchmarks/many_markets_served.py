@@ -70,12 +70,13 @@ def publish(address: str, markets: int) -> None:
     pointer = source.champion()
     if pointer is None:
         sys.exit(f"No model has been promoted in {source.place} yet: make demo")
-    files, manifest = source.files(pointer.version), source.manifest(pointer.version)
+    manifest = source.manifest(pointer.version)
+    content, report = (source.file(pointer.version, name) for name in (MODEL_FILE, REPORT_FILE))
     for number in range(markets):
         name = DEFAULT_MARKET if number == 0 else f"city-{number:03d}"
         registry = Registries(address).of(name)
         draft = msgspec.structs.replace(manifest, market=msgspec.structs.replace(manifest.market, name=name))
-        version = registry.publish(draft, files[MODEL_FILE], files[REPORT_FILE])
+        version = registry.publish(draft, content, report)
         registry.promote(version, PROMOTED, run_id=None, actor="benchmark")
 
 

@@ -77,7 +77,7 @@ def forget(request_id: str | None, listing_id: int | None, folder: Path) -> None
 def _champion(registry: Registry) -> str:
     champion = registry.champion()
     if champion is None:
-        raise UnknownVersion(f"no model has been promoted in {registry.folder} yet: name a version")
+        raise UnknownVersion(f"no model has been promoted in {registry.place} yet: name a version")
     return champion.version
 
 
