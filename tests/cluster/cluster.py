@@ -17,6 +17,9 @@ from tests.containers.stack import ENDED, ROOT, SERVICES, Run, Stack, new_stack,
 from tests.waiting import until
 
 MARKETS = ("new-york", "lisbon", "oslo")
+FOLDERS = "compose.yaml:tests/containers/compose.yaml:tests/cluster/markets.yaml"
+"""One machine, with the same markets."""
+SEVERAL = f"compose.yaml:compose.cluster.yaml:{FOLDERS.partition(':')[2]}:tests/cluster/compose.yaml"
 NOTICED_SECONDS = 30
 """Within so long a killed worker is to be noticed."""
 _LOGS = """
@@ -37,7 +40,6 @@ query($run: ID!) {
 class Cluster(Stack):
     """A compose project with workers, a broker and an object store."""
 
-    files = "compose.yaml:compose.cluster.yaml:tests/cluster/compose.yaml"
     services = (*SERVICES, "redis", "objects", "worker")
 
     def start_training(self, *markets: str) -> dict[str, str]:
@@ -108,10 +110,21 @@ with dg.DagsterInstance.get() as instance:
         assert answer.status_code == 200, answer.text
         return answer
 
+    def events(self, market: str) -> list[dict[str, Any]]:
+        """The history of a market, the first event first."""
+        return json.loads(self.inside("code", "models", "--market", market, "history", "--json").stdout)
+
     def promotions(self, market: str) -> list[str]:
         """The versions that were promoted in a market, the first one first."""
-        events = self.inside("code", "models", "--market", market, "history", "--json").stdout
-        return [event["version"] for event in json.loads(events) if event["action"] == "promotion"]
+        return [event["version"] for event in self.events(market) if event["action"] == "promotion"]
+
+    def move(self, files: str) -> None:
+        """Become the deployment that other compose files describe; volumes stay."""
+        self.compose("down", "--remove-orphans")
+        self.files = files
+        self.settings["SYNTHETIC_LISTINGS"] = "3000"
+        self.up()
+        until(self.ready, seconds=60)
 
     def workers(self) -> dict[str, dict[str, Any]]:
         """The workers' containers, by their names in Celery."""
@@ -168,7 +181,7 @@ def cluster(folder: Path) -> Iterator[Cluster]:
     Stack.present.remove(plain)
     passwords = {"REDIS_PASSWORD": secrets.token_hex(16), "AWS_SECRET_ACCESS_KEY": secrets.token_hex(16)}
     small = {"SYNTHETIC_LISTINGS": "2500", "PICTURES": "false", "TEST_MARKETS": str(folder)}
-    stack = Cluster(plain.project, {**plain.settings, **passwords, **small})
+    stack = Cluster(plain.project, {**plain.settings, **passwords, **small}, files=SEVERAL)
     Stack.present.append(stack)
     try:
         write_markets(folder)

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.cluster.cluster import MARKETS, NOTICED_SECONDS, Cluster, cluster
+from tests.cluster.cluster import FOLDERS, MARKETS, NOTICED_SECONDS, SEVERAL, Cluster, cluster
 from tests.containers.stack import reason_to_skip, say, told
 from tests.waiting import until
 
@@ -154,6 +154,24 @@ def test_a_store_that_is_read_only_fails_runs_in_words_and_serves_on(trained: Cl
             say(told_of.splitlines()[0])
             assert trained.classify("lisbon").status_code == 200
         trained.trained(trained.launch("training", market="lisbon"))
+
+
+def test_a_deployment_moves_to_folders_and_back_and_keeps_its_champions_and_history(trained: Cluster) -> None:
+    store, folder = "s3://pipeline/registry", "/app/var/registry"
+    champions = trained.champions()
+    histories = {market: trained.events(market) for market in MARKETS}
+    say(trained.inside("code", "models", "copy", store, folder).stdout.strip())
+    trained.move(FOLDERS)
+    assert trained.champions() == champions
+    assert {market: trained.events(market) for market in MARKETS} == histories
+    # Something happens there: other listings, about which the gate decides.
+    trained.launch("training", market="new-york")
+    until(lambda: len(trained.events("new-york")) > len(histories["new-york"]), seconds=400, every=2)
+    champions, histories = trained.champions(), {market: trained.events(market) for market in MARKETS}
+    trained.move(SEVERAL)
+    say(trained.inside("code", "models", "copy", folder, store).stdout.strip())
+    until(lambda: trained.champions() == champions, seconds=30, every=0.5)
+    assert {market: trained.events(market) for market in MARKETS} == histories
 
 
 @contextmanager

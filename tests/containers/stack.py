@@ -97,7 +97,6 @@ class Stack:
 
     present: ClassVar[list["Stack"]] = []
     """Those that have been used and not been removed."""
-    files: ClassVar[str] = FILES
     services: ClassVar[tuple[str, ...]] = SERVICES
 
     project: str
@@ -105,6 +104,8 @@ class Stack:
     folder: Path = ROOT
     """The checkout whose compose file is used."""
     client: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=30))
+    files: str = FILES
+    """The compose files, each over those before it."""
 
     def environment(self) -> dict[str, str]:
         """What the commands need, and the settings; neither this shell's SNAPSHOT nor a .env of the checkout."""
