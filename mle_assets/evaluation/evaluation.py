@@ -20,7 +20,8 @@ from mle_assets.evaluation.metrics import Metrics, measure, roc_curves
 from mle_assets.evaluation.pictures import evaluation_pictures, is_drawn
 from mle_assets.evaluation.predictions import prediction_rows
 from mle_assets.evaluation.report import Figures, Report, render
-from mle_assets.io_managers import FolderIOManager, replace_file
+from mle_assets.io_managers import FolderIOManager
+from mle_assets.places import replace_file
 from mle_assets.lineage import snapshot_behind
 from mle_assets.listings.features import category_codes, feature_matrix
 from mle_assets.models.candidates import AVERAGES, CANDIDATES, NAMES, features_of, group

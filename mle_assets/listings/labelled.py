@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from mle_assets.io_managers import replace_file
+from mle_assets.places import replace_file
 from mle_assets.listings.cleaning import categorise
 from mle_assets.listings.parsing import AMENITY_WORDS
 from model_registry.listing import FEATURES, RoomType, bounds

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from mle_assets.code_version import code_version
 from mle_assets.cores import side_by_side
 from mle_assets.failures import Refused
-from mle_assets.io_managers import replace_file
+from mle_assets.places import replace_file
 from mle_assets.listings.features import category_codes, feature_matrix
 from mle_assets.models.candidates import (
     AVERAGES,

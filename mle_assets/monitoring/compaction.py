@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from mle_assets.io_managers import replace_file
+from mle_assets.places import replace_file
 from mle_assets.monitoring.tables import DAY, SCHEMAS, DayTables, Kind, days_of, rows_of_answers, rows_of_feedback
 from prediction_log.erasing import Forgetting, read_forgotten
 from prediction_log.files import FEEDBACK, FORGOTTEN, PREDICTIONS, LogFile, log_files, name_parts

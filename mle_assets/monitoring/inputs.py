@@ -11,7 +11,8 @@ import msgspec
 import pandas as pd
 
 from mle_assets.code_version import code_version
-from mle_assets.io_managers import FolderIOManager, replace_file
+from mle_assets.io_managers import FolderIOManager
+from mle_assets.places import replace_file
 from mle_assets.monitoring.drift import Drift, Verdict, judge
 from mle_assets.monitoring.served import Monitoring, tables_of
 from mle_assets.monitoring.tables import DAY, PROBABILITIES
