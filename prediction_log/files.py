@@ -238,7 +238,9 @@ def tidy(folder: Path, prefix: str, *, keep_bytes: int, keep_seconds: float, now
     for file in found:
         if file.open:
             take_over(file)
-    removed = surplus([file for file in found if not file.open], sum(file.size for file in found), keep_bytes, now - keep_seconds)
+    removed = surplus(
+        [file for file in found if not file.open], sum(file.size for file in found), keep_bytes, now - keep_seconds
+    )
     for file in removed:
         file.path.unlink(missing_ok=True)
     for left in folder.glob(f"{prefix}-*.jsonl{REWRITING}"):

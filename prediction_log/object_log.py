@@ -10,6 +10,7 @@ after having uploaded; whoever reads applies it. An object is changed by erasure
 """
 
 import io
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
@@ -19,8 +20,8 @@ from pathlib import Path
 
 import msgspec
 
-from prediction_log.erasing import Erased, Forgetting, Kind, decoded, erased_as
-from prediction_log.files import FEEDBACK, FORGOTTEN, PREDICTIONS, LogFile, file_name, log_file, surplus
+from prediction_log.erasing import Erased, Forgetting, Kind, erased_as
+from prediction_log.files import FEEDBACK, FORGOTTEN, PREDICTIONS, LogFile, log_file, surplus
 from prediction_log.logs import Erasures, erasures
 from prediction_log.reader import Read, blocks, read_blocks
 from prediction_log.record import Forgotten
@@ -47,7 +48,7 @@ class ObjectLog:
 
     @classmethod
     def of(cls, address: str) -> "ObjectLog":
-        """The log of a URL; of any other a new one, with the connections of the first."""
+        """The log of a URL."""
         return cls(_objects(address))
 
     def files(self, since: float = 0.0) -> list[LogFile]:
@@ -98,13 +99,19 @@ class ObjectLog:
                 return
 
     def forget(
-        self, *, request_id: str | None, listing_id: int | None, clock: Callable[[], float]
+        self,
+        *,
+        request_id: str | None = None,
+        listing_id: int | None = None,
+        clock: Callable[[], float] = time.time,
     ) -> Erased:
         """Erase the records of a request, or those of a listing so far, with the feedback to them, from all files.
 
         What was forgotten earlier is erased as well, where anything of it is left. What is still to be uploaded is left
         out when it is.
         """
+        if (request_id is None) == (listing_id is None):
+            raise ValueError("the id of a request or that of a listing is needed, and not both")
         self.write_down([Forgotten(clock(), request_id, listing_id)])
         forgetting = Forgetting(self.erasures().forgotten)
         files = self.files()

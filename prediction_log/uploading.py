@@ -105,8 +105,8 @@ class Uploads:
                     self._tidy(log)
             except (OSError, UnsafeStore) as error:
                 self._problem = (
-                    f"files of the log wait in {self._spool} to be uploaded ({error}); it is tried again at least every "
-                    f"{LONGEST_PAUSE:g} s, and meanwhile they are kept there"
+                    f"files of the log wait in {self._spool} to be uploaded ({error}); it is tried again at least "
+                    f"every {LONGEST_PAUSE:g} s, and meanwhile they are kept there"
                 )
                 pause = self._pause
                 self._pause = min(2 * pause, LONGEST_PAUSE)

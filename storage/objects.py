@@ -226,7 +226,9 @@ class Objects:
         # The store lists beneath folders only: those that begin so are looked out of them.
         folder, _, _ = whole.rpartition("/")
         with self._asked(prefix):
-            listed = obstore.list(self._store, prefix=folder or None, offset=None if after is None else self._prefix + after)
+            listed = obstore.list(
+                self._store, prefix=folder or None, offset=None if after is None else self._prefix + after
+            )
             found = [meta for batch in listed for meta in batch]
         return sorted(
             Entry(meta["path"].removeprefix(self._prefix), meta["size"], meta["last_modified"])
