@@ -118,6 +118,16 @@ class FolderIOManager(dg.ConfigurableIOManager):
             except FileNotFoundError as error:
                 raise ValueError(f"{Path(str(error.filename)).name} is missing in {above.shown(name)}") from error
 
+    def file(self, market: str, key: dg.AssetKey, name: str) -> bytes:
+        """One of the files of the stored value of an asset of a market; raises as `read` does."""
+        place = self.place(market, key)
+        if isinstance(place, FolderPlace):
+            return place.read(name)
+        above, packed = self._packed(market, key)
+        with tempfile.TemporaryDirectory() as folder:
+            unpack(above.read(packed), Path(folder))
+            return (Path(folder) / name).read_bytes()
+
     def place(self, market: str, key: dg.AssetKey) -> Place:
         """Where an asset of a market lies, and what is beside it."""
         return place_at(self.folder).at(market, *key.path)

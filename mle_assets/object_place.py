@@ -37,7 +37,12 @@ class ObjectPlace(Place):
 
     def write(self, name: str, content: bytes) -> None:
         """Write an object by one request."""
-        self.objects.write(name, content)
+        try:
+            self.objects.write(name, content)
+        except FileNotFoundError as error:
+            raise StoreAway(
+                f"{self.shown(name)} cannot be written, for its bucket is not there: make it, or name another"
+            ) from error
 
     def see(self, name: str) -> Seen:
         """What an object holds, and its tag."""

@@ -229,9 +229,8 @@ def _settle(path: Path, size: int) -> None:
 def tidy(folder: Path, prefix: str, *, keep_bytes: int, keep_seconds: float, now: float) -> int:
     """Name what processes left open that are gone, and remove what is older or more than is kept, oldest first.
 
-    How many files were removed.
-
-    A file is as old as its beginning, so that no record is kept for longer; open files count, and stay.
+    A file is as old as its beginning, so that no record is kept for longer; open files count, and stay. How many files
+    were removed.
     """
     # One look is enough: what it misses is seen a minute later.
     found = sorted(_listed(folder, prefix), key=lambda file: (file.started, file.process, file.number))
