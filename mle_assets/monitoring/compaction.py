@@ -8,7 +8,6 @@ killed leaves nothing to be repaired: what it did not come to is done by the nex
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple, Self, cast
 
@@ -18,18 +17,19 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from mle_assets.monitoring.ledger import Ledger
 from mle_assets.monitoring.tables import DAY, SCHEMAS, DayTables, Kind, days_of, rows_of_answers, rows_of_feedback
 from mle_assets.places import Place, replace_file
 from prediction_log.erasing import Forgetting
-from prediction_log.files import FEEDBACK, PREDICTIONS, LogFile, name_parts
-from prediction_log.logs import NOTHING_FORGOTTEN, Log
+from prediction_log.files import FEEDBACK, PREDICTIONS, LogFile
+from prediction_log.logs import Log
 from prediction_log.reader import Read
 from prediction_log.record import Feedback, Forgotten, Prediction
 
 PREFIXES: dict[Kind, str] = {"answers": PREDICTIONS, "feedback": FEEDBACK}
 """How the files of the log begin that a kind of table is made from."""
 
-_LEDGER, _LATEST = "ledger.json", "latest.json"
+_LATEST = "latest.json"
 _ONCE = ["time", "request_id", "index"]
 """Two rows that are the same in these are one: a client may use an id again, but not in the same microsecond."""
 
@@ -53,26 +53,6 @@ class Funnel(msgspec.Struct, frozen=True):
     def __add__(self, other: Self) -> Self:
         """The sum, part by part."""
         return type(self)(*(getattr(self, name) + getattr(other, name) for name in self.__struct_fields__))
-
-
-class Ledger(msgspec.Struct, frozen=True):
-    """What was taken from the log so far: the files that are done, and which erasures were applied.
-
-    `missing` are files between those that were taken that never were: the log removed them first, or an erasure left
-    nothing of them.
-    """
-
-    files: frozenset[str] = frozenset()
-    forgotten: str = ""
-    missing: frozenset[str] = frozenset()
-
-    @classmethod
-    def read(cls, place: Place) -> "Ledger":
-        """The ledger of a market's tables; an empty one before the first run."""
-        try:
-            return msgspec.json.decode(place.read(_LEDGER), type=cls)
-        except FileNotFoundError:
-            return cls(forgotten=NOTHING_FORGOTTEN)
 
 
 class Compaction(msgspec.Struct, frozen=True):
@@ -128,7 +108,7 @@ def news(look: Look, place: Place, begun_until: float = np.inf) -> str | None:
     ledger = Ledger.read(place)
     new = [file for file in _untaken(look, ledger) if not file.open]
     if look.digest == ledger.forgotten and (
-        not new or (ledger.files and all(file.started > begun_until for file in new))
+        not new or (ledger.taken and all(file.started > begun_until for file in new))
     ):
         return None
     return hashlib.sha256("\n".join([look.digest, *sorted(file.name for file in new)]).encode()).hexdigest()[:16]
@@ -167,9 +147,10 @@ def compact(log: Log, place: Place, market: str, *, keep_days: int, now: float) 
         first_day = int(now // DAY) - keep_days + 1
         _expire(tables, first_day)
         files = [file for of_kind in found.values() for file in of_kind]
-        done = [file.name for file in files if not file.open]
-        written = _next(look, ledger, done, first_day)
-        place.write(_LEDGER, msgspec.json.encode(written))
+        done = [file for file in files if not file.open]
+        first = f"{np.datetime64(first_day, 'D')}".replace("-", "")
+        written = ledger.next(look.files, done, digest, first)
+        written.write(place)
         return Compaction(
             answers=funnels["answers"],
             feedback=funnels["feedback"],
@@ -184,7 +165,7 @@ def compact(log: Log, place: Place, market: str, *, keep_days: int, now: float) 
 
 
 def _untaken(look: Look, ledger: Ledger) -> list[LogFile]:
-    return [file for file in look.files if file.name not in ledger.files]
+    return [file for file in look.files if not ledger.has(file)]
 
 
 def _read(log: Log, kind: Kind, files: Iterable[LogFile], market: str) -> tuple[Funnel, ByDay]:
@@ -277,24 +258,3 @@ def _expire(tables: DayTables, first_day: int) -> None:
         for day in tables.days(kind):
             if day < first_day:
                 tables.remove(kind, day)
-
-
-def _next(look: Look, ledger: Ledger, done: Iterable[str], first_day: int) -> Ledger:
-    """The ledger after a run; names of files that are gone are forgotten with the tables that were made from them."""
-    there = {file.name for file in look.files}
-    first = f"{np.datetime64(first_day, 'D')}".replace("-", "")
-    taken = {name for name in {*ledger.files, *done} if name in there or name_parts(name)[1] >= first}
-    return Ledger(frozenset(taken), look.digest, frozenset(_missing({*taken, *there})))
-
-
-def _missing(names: Iterable[str]) -> set[str]:
-    """The files that a process wrote between two that are known and that are not: "predictions 3 to 3 of 0a1b2c3d"."""
-    numbers = defaultdict[tuple[str, str], set[int]](set)
-    for prefix, _, process, number in map(name_parts, names):
-        numbers[prefix, process].add(number)
-    return {
-        f"{prefix} {before + 1} to {after - 1} of {process}"
-        for (prefix, process), known in numbers.items()
-        for before, after in pairwise(sorted(known))
-        if after - before > 1
-    }

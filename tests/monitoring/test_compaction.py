@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mle_assets.monitoring import compaction
-from mle_assets.monitoring.compaction import Compaction, Funnel, Ledger, Look, compact, news
+from mle_assets.monitoring.compaction import Compaction, Funnel, Look, compact, news
+from mle_assets.monitoring.ledger import Ledger
 from mle_assets.monitoring.tables import ALONE, DayTables
 from mle_assets.places import FolderPlace, Place, place_at
 from prediction_log.erasing import forget
@@ -157,7 +158,7 @@ def test_a_run_that_was_killed_before_its_ledger_is_done_again_without_doubles(
         def killed(*_: object) -> None:
             raise KeyboardInterrupt
 
-        patch.setattr(compaction, "_next", killed)
+        patch.setattr(Ledger, "write", killed)
         with pytest.raises(KeyboardInterrupt):
             run(log, place)
     assert ids(place) == ["a", "b"]
@@ -228,9 +229,29 @@ def test_names_are_kept_in_the_ledger_for_as_long_as_their_files_or_tables(log: 
     run(log, place)
     file.path.unlink()
     run(log, place, now=NOON + 29 * DAY)
-    assert Ledger.read(place).files == {file.name}
+    assert Ledger.read(place).has(file)
     run(log, place, now=NOON + 31 * DAY)
-    assert Ledger.read(place).files == set()
+    assert not Ledger.read(place).has(file)
+
+
+def test_a_ledger_of_before_that_names_every_file_is_read(log: Path, place: Place) -> None:
+    write(log, [answered("a")])
+    [file] = log_files(log)
+    run(log, place)
+    ledger = msgspec.json.decode(place.read("ledger.json"))
+    place.write("ledger.json", msgspec.json.encode({"files": [file.name], "forgotten": ledger["forgotten"]}))
+    assert news_of(log, place) is None
+    assert run(log, place).answers == Funnel()
+
+
+def test_the_ledger_of_many_files_is_small(log: Path, place: Place) -> None:
+    for number in (*range(1, 500), *range(502, 1_000)):
+        (leave_open(log, [answered(f"r{number}")], number=number)).rename(
+            log / f"predictions-20260101T120000-0a1b2c3d-{number}.jsonl"
+        )
+    assert run(log, place).missing == ("predictions 500 to 501 of 0a1b2c3d",)
+    assert len(place.read("ledger.json")) < 300
+    assert run(log, place).answers == Funnel()
 
 
 def test_two_runs_of_one_market_at_once_lose_nothing(
