@@ -162,7 +162,7 @@ def test_the_command_copies_all_markets_from_a_folder_to_a_url_and_back(
 def test_what_cannot_be_copied_is_told_in_a_sentence(place: Path, tmp_path: Path) -> None:
     target = str(tmp_path / "target")
     for arguments, code, words in (
-        ((str(tmp_path / "none"), target), EXIT_REFUSED, f"there is no registry {tmp_path / 'none'}: name the folder"),
+        ((str(tmp_path / "none"), target), EXIT_REFUSED, "there is no registry "),
         (
             (str(place), target, "--market", "oslo"),
             EXIT_REFUSED,
