@@ -1,4 +1,4 @@
-"""What the registry takes in an object store, beside the folder: publishing, promoting, a look, and many writers at once.
+"""What the registry takes in an object store, beside the folder: publishing, promoting, a look, many writers at once.
 
     python -m benchmarks.registry_on_objects [s3://bucket/prefix]
 
@@ -54,12 +54,8 @@ def main() -> None:
 
 
 def _one_after_another(place: Path | str, models: list[tuple[Manifest, bytes]]) -> dict[str, list[float]]:
-    taken: dict[str, list[float]] = {
-        "publish": [],
-        "promote": [],
-        "roll back, in a new process": [],
-        "a look at the champion": [],
-    }
+    titles = ("publish", "promote", "roll back, in a new process", "a look at the champion")
+    taken: dict[str, list[float]] = {title: [] for title in titles}
     registry = Registries(place).of(DEFAULT_MARKET)
     registry.repair()  # the store is tried out once in a process
     for draft, content in models:
