@@ -23,7 +23,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """The environment of the API; each field is the variable of the same name in capitals."""
 
     model_registry: str = DEFAULT_REGISTRY
-    """The registry folder; the pipeline is given the same."""
+    """The registry, a folder or a URL; the pipeline is given the same."""
     market: str | None = None
     """The market that /classify, /classify/batch and /model speak for; unless set, the only one there, or New York."""
     host: str = "127.0.0.1"

@@ -15,7 +15,8 @@ from mle_assets.definitions import make_definitions
 from mle_assets.listings.synthetic import write_snapshot
 from mle_assets.resources import Settings
 from model_registry.market import DEFAULT_MARKET
-from model_registry.registries import MarketRegistry, Registries
+from model_registry.registries import Registries
+from model_registry.store import MarketRegistry
 from tests.object_store import ObjectStore, object_store
 
 REAL_SNAPSHOT = Path(__file__).parents[2] / "shared" / "data" / "nyc-2021-12-04-listings.csv.gz"

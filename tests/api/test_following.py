@@ -18,8 +18,8 @@ from api.serving import Serving
 from model_registry.history import Decision
 from model_registry.listing import EXAMPLE
 from model_registry.market import DEFAULT_MARKET, NEW_YORK
-from model_registry.registries import MarketRegistry, Registries
-from model_registry.store import Registry
+from model_registry.registries import Registries
+from model_registry.store import MarketRegistry, Registry
 from tests.api.server import Server, serving
 from tests.making import LISBON, PROMOTE, publish
 from tests.waiting import until

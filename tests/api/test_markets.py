@@ -21,7 +21,8 @@ from api.settings import Settings
 from model_registry.folder_store import FolderRegistry
 from model_registry.listing import EXAMPLE
 from model_registry.market import NEW_YORK, Market
-from model_registry.registries import MarketRegistry, Registries
+from model_registry.registries import Registries
+from model_registry.store import MarketRegistry
 from tests.api.test_following import Hanging
 from tests.making import LISBON, MADE_UP, PROMOTE, listing, manifest, model, publish
 from tests.waiting import until
@@ -67,7 +68,7 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> Registries:
 @pytest.fixture(scope="module")
 def client(two: Registries) -> Iterator[Client]:
     """A service of both, for the tests that only ask."""
-    with served(two.folder, body_limit=5_000) as client:
+    with served(two.place, body_limit=5_000) as client:
         until(lambda: names(client) == ["lisbon", "new-york"])
         yield client
 
@@ -75,7 +76,7 @@ def client(two: Registries) -> Iterator[Client]:
 @pytest.fixture
 def registries(two: Registries, tmp_path: Path) -> Registries:
     """A copy of it, for a test to change."""
-    shutil.copytree(two.folder, tmp_path / "registry")
+    shutil.copytree(two.place, tmp_path / "registry")
     return Registries(tmp_path / "registry")
 
 
@@ -177,7 +178,7 @@ def test_a_market_that_is_not_served_is_a_404_that_names_those_that_are(market: 
 
 
 def test_market_chooses_what_the_routes_without_one_speak_for(two: Registries) -> None:
-    with served(two.folder, market="lisbon") as client:
+    with served(two.place, market="lisbon") as client:
         assert client.post("/classify", json=example("L'Alfama")).headers["X-Market"] == "lisbon"
         assert client.post("/classify/batch", json=[example("L'Alfama")]).headers["X-Market"] == "lisbon"
         assert client.get("/model").headers["X-Market"] == "lisbon"
@@ -290,7 +291,7 @@ def test_a_folder_that_is_no_market_any_more_before_it_had_a_champion_is_forgott
 def test_a_market_that_vanishes_keeps_answering_and_says_so_and_is_followed_when_it_is_there_again(
     harm: str, changing: Client, registries: Registries, tmp_path: Path
 ) -> None:
-    lost = registries.place / "lisbon" if harm == "folder" else registries.folder / "lisbon" / "champion.json"
+    lost = registries.place / "lisbon" if harm == "folder" else registries.place / "lisbon" / "champion.json"
     lost.rename(tmp_path / "away")
     until(lambda: "detail" in changing.get("/readyz").json()["markets"]["lisbon"], seconds=3)
     told = changing.get("/readyz").json()
@@ -426,14 +427,15 @@ class Slow(Registries):
     def of(self, market: str) -> MarketRegistry:
         """A market's registry, slow."""
         self.asked.append(market)
-        registry, quick = super().of(market), MarketRegistry.open
+        registry = super().of(market)
+        quick = registry.open
 
         def opened(version: str) -> Any:
             self.opening += 1
             self.together = max(self.together, self.opening)
             time.sleep(self.seconds)
             self.opening -= 1
-            return quick(registry, version)
+            return quick(version)
 
         registry.open = opened  # type: ignore[method-assign]
         return registry
@@ -443,7 +445,7 @@ def test_a_start_with_many_markets_waits_for_the_default_one_alone_and_goes_over
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("api.serving.HANGING_SECONDS", 1.0)
-    slow, metrics = Slow(many(tmp_path, 60).folder), Metrics()
+    slow, metrics = Slow(many(tmp_path, 60).place), Metrics()
     serving = Serving(slow, metrics)
 
     async def story() -> None:

@@ -21,8 +21,9 @@ from api.serving import Serving
 from api.settings import Settings
 from api.shadow import Done, Shadowing, ShadowModel
 from model_registry.listing import EXAMPLE, Listing, PriceCategory
-from model_registry.registries import MarketRegistry, Registries
+from model_registry.registries import Registries
 from model_registry.shadow import Shadow
+from model_registry.store import MarketRegistry
 from prediction_log.record import ShadowAnswer
 from tests.api.test_shadow import bodies, own_answers, shadow_threads
 from tests.making import LISBON, PROMOTE, listing, publish

@@ -9,7 +9,8 @@ import pytest
 
 from local.news import News
 from mle_assets.failures import failing_on
-from model_registry.registries import MarketRegistry, Registries
+from model_registry.registries import Registries
+from model_registry.store import MarketRegistry
 from tests.conftest import instance_in
 from tests.making import KEEP, LISBON, PROMOTE, publish
 

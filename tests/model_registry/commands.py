@@ -12,6 +12,11 @@ def run(registry: Registry, *arguments: str) -> Result:
     return CliRunner().invoke(models, [*_of(registry), *arguments])
 
 
+def models_command(*arguments: str) -> Result:
+    """The command with nothing but these arguments, as a program sees it."""
+    return CliRunner().invoke(models, arguments)
+
+
 def in_terminal(registry: Registry, width: int, *arguments: str) -> str:
     """The result that the command prints in a terminal of some width."""
     result = watched(registry, width, *arguments)

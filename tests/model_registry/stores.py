@@ -15,13 +15,13 @@ BOTH = pytest.mark.parametrize("place", ["folder", "objects"], indirect=True)
 """For tests of what is promised wherever a registry lies."""
 
 
-def opened(place: Path | str, clock: Callable[[], datetime] = utc_now) -> Registry:
+def opened(place: Path | str, clock: Callable[[], datetime] = utc_now, patience: float = 10) -> Registry:
     """New York's registry at a place, by a clock; it knows nothing of what others have read."""
     if isinstance(place, Path):
-        return FolderRegistry(place / DEFAULT_MARKET, market=DEFAULT_MARKET, clock=clock)
+        return FolderRegistry(place / DEFAULT_MARKET, market=DEFAULT_MARKET, patience=patience, clock=clock)
     from model_registry.object_store import SharedObjects
 
-    return SharedObjects(place, patience=0.3, clock=clock).of(DEFAULT_MARKET)
+    return SharedObjects(place, patience=patience, clock=clock).of(DEFAULT_MARKET)
 
 
 class Files:

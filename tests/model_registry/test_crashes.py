@@ -4,20 +4,24 @@ import json
 import multiprocessing
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
 from model_registry.folder_store import FolderRegistry
 from model_registry.history import champions
+from model_registry.market import DEFAULT_MARKET
+from model_registry.registries import Registries
 from model_registry.shadow import ShadowRefused
 from model_registry.store import NothingToRollBackTo, Registry
 from tests.making import KEEP, PROMOTE, manifest, model
+from tests.model_registry.stores import BOTH, Files, opened
 from tests.model_registry.traffic import read_for, write_for
+from tests.object_store import ObjectStore
 
 ROOT = Path(__file__).parents[2]
 MODELS = {seed: model(seed) for seed in range(6)}
@@ -52,16 +56,17 @@ def test_a_writer_killed_at_any_line_loses_nothing(operation: str, least: int, s
     assert seen["kills"] >= least // step
 
 
+@BOTH
 @pytest.mark.parametrize("seconds", [1.5, pytest.param(10, marks=pytest.mark.slow)])
 def test_many_writers_and_readers_at_once_never_see_a_missing_or_mixed_champion(
-    seconds: float, registry: Registry
+    seconds: float, registry: Registry, place: Path | str
 ) -> None:
     registry.promote(publish(registry, 0), PROMOTE, run_id=None, actor="test")
     context = multiprocessing.get_context("spawn")
     failures, published = context.Queue(), [(MANIFESTS[seed], MODELS[seed]) for seed in MODELS]
     processes = [
-        *(context.Process(target=write_for, args=(seconds, registry.folder, published, n, failures)) for n in range(8)),
-        *(context.Process(target=read_for, args=(seconds, registry.folder, failures)) for _ in range(4)),
+        *(context.Process(target=write_for, args=(seconds, place, published, n, failures)) for n in range(8)),
+        *(context.Process(target=read_for, args=(seconds, place, failures)) for _ in range(4)),
     ]
     for process in processes:
         process.start()
@@ -70,22 +75,18 @@ def test_many_writers_and_readers_at_once_never_see_a_missing_or_mixed_champion(
         assert process.exitcode == 0
     assert failures.empty(), failures.get()
     assert registry.problems() == {}
-    lines = (registry.folder / "history.jsonl").read_text().splitlines()
-    assert len(lines) == len(registry.history()) > 8
-    print(f"{seconds:g} s: {len(lines)} promotions and refusals by 8 writers")  # noqa: T201 (pytest -s shows it)
-    assert len({json.loads(line)["sequence"] for line in lines}) == len(lines)
+    events = Registries(place).of(DEFAULT_MARKET).history()
+    print(f"{seconds:g} s: {len(events)} promotions and refusals by 8 writers")  # noqa: T201 (pytest -s shows it)
+    assert [event.sequence for event in events] == list(range(1, len(events) + 1))
+    assert len({event.actor for event in events}) > 4
 
 
 class AnySequence(RuleBasedStateMachine):
     """Publishing, promoting, refusing, rolling back, pruning, setting and clearing the shadow in any order."""
 
-    def __init__(self) -> None:
+    def __init__(self, registry: Registry) -> None:
         super().__init__()
-        self.folder = tempfile.TemporaryDirectory()
-        self.registry = FolderRegistry(Path(self.folder.name))
-
-    def teardown(self) -> None:
-        self.folder.cleanup()
+        self.registry = registry
 
     @rule(seed=st.sampled_from(sorted(MODELS)))
     def publish(self, seed: int) -> None:
@@ -150,12 +151,23 @@ class AnySequence(RuleBasedStateMachine):
     @invariant()
     def the_shadow_is_another_version_that_is_there_and_nothing_is_left_of_one_that_was_promoted(self) -> None:
         champion, shadow = self.registry.champion(), self.registry.shadow()
-        assert (self.registry.folder / "shadow.json").exists() == (shadow is not None)
+        assert Files(self.registry).has_shadow() == (shadow is not None)
         if shadow is not None:
             assert shadow.version in self.registry.versions()
             assert shadow.version in self.registry.protected()
             assert champion is None or champion.version != shadow.version
 
 
-AnySequence.TestCase.settings = settings(max_examples=30, stateful_step_count=20, deadline=None)
-TestAnySequence = AnySequence.TestCase
+def test_any_sequence_in_a_folder_leaves_a_whole_registry(tmp_path: Path) -> None:
+    run_state_machine_as_test(
+        lambda: AnySequence(FolderRegistry(tmp_path / uuid4().hex)),
+        settings=settings(max_examples=30, stateful_step_count=20, deadline=None),
+    )
+
+
+@pytest.mark.parametrize("examples", [3, pytest.param(30, marks=pytest.mark.slow)])
+def test_any_sequence_in_an_object_store_leaves_a_whole_registry(examples: int, store: ObjectStore) -> None:
+    run_state_machine_as_test(
+        lambda: AnySequence(opened(store.new_url())),
+        settings=settings(max_examples=examples, stateful_step_count=10, deadline=None),
+    )

@@ -5,17 +5,18 @@ import time
 from multiprocessing.queues import Queue
 from pathlib import Path
 
-from model_registry.folder_store import FolderRegistry
 from model_registry.history import Decision
 from model_registry.manifest import Manifest
+from model_registry.market import DEFAULT_MARKET
+from model_registry.registries import Registries
 
 Models = list[tuple[Manifest, bytes]]
 _DECISION = Decision(promote=True, reason="For the test.")
 
 
-def write_for(seconds: float, folder: Path, models: Models, number: int, failures: "Queue[str]") -> None:
+def write_for(seconds: float, place: Path | str, models: Models, number: int, failures: "Queue[str]") -> None:
     """Publish, promote and refuse by chance."""
-    registry, chance, end = FolderRegistry(folder), random.Random(number), time.monotonic() + seconds  # noqa: S311 (no secret)
+    registry, chance, end = Registries(place).of(DEFAULT_MARKET), random.Random(number), time.monotonic() + seconds  # noqa: S311 (no secret)
     try:
         while time.monotonic() < end:
             manifest, model = chance.choice(models)
@@ -28,9 +29,9 @@ def write_for(seconds: float, folder: Path, models: Models, number: int, failure
         failures.put(f"writer: {error!r}")
 
 
-def read_for(seconds: float, folder: Path, failures: "Queue[str]") -> None:
+def read_for(seconds: float, place: Path | str, failures: "Queue[str]") -> None:
     """Look at the champion and the history, all the time."""
-    registry, end, seen = FolderRegistry(folder), time.monotonic() + seconds, 0
+    registry, end, seen = Registries(place).of(DEFAULT_MARKET), time.monotonic() + seconds, 0
     try:
         while time.monotonic() < end:
             champion = registry.champion()

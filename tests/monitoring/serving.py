@@ -10,7 +10,7 @@ from model_registry.listing import FEATURES, RoomType
 from model_registry.manifest import Rows
 from model_registry.market import NEW_YORK
 from model_registry.profile import profile_of
-from model_registry.registries import MarketRegistry
+from model_registry.store import MarketRegistry
 from prediction_log.record import Prediction
 from tests.making import PROMOTE, publish
 from tests.monitoring.log import OF_CATEGORY, answered
