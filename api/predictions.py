@@ -16,7 +16,9 @@ from api.settings import Settings
 from model_registry.listing import CATEGORIES, Listing
 from prediction_log.files import FEEDBACK, PREDICTIONS
 from prediction_log.record import Category, Feedback, LoggedListing, Prediction, ShadowAnswer
+from prediction_log.uploading import Uploads, UploadState
 from prediction_log.writer import LogWriter, State
+from storage.address import is_url
 
 Name = tuple[bytes, int | None]
 """What an answer is called: its request's id, and its place where it is one of a batch."""
@@ -26,6 +28,8 @@ SOON_SECONDS = 0.05
 """For so long single listings wait to be made records of, unless there are as many as are `AT_ONCE`."""
 AT_ONCE = 128
 """So many take the event loop half a millisecond."""
+UPLOAD_SECONDS, UPLOAD_BYTES = 60.0, 16_000_000
+"""Files that are uploaded are done so soon, for nobody sees before what is in them, and go in one request each."""
 _VALUES: tuple[Category, ...] = tuple(category.value for category in CATEGORIES)
 
 
@@ -46,7 +50,10 @@ class Predictions:
 
     def __init__(self, settings: Settings) -> None:
         """Write where the settings say, once started."""
-        self._folder = Path(settings.prediction_log).absolute() if settings.prediction_log else None
+        uploaded = is_url(settings.prediction_log)
+        written = settings.prediction_spool if uploaded else settings.prediction_log
+        self._folder = Path(written).absolute() if written else None
+        self._uploads = Uploads(Path(written).absolute(), settings.prediction_log) if uploaded else None
         self._sample, self._all = Sample(settings.prediction_sample), settings.prediction_sample == 1
         self._predictions: LogWriter | None = None
         self._feedback: LogWriter | None = None
@@ -62,16 +69,28 @@ class Predictions:
         """Begin to write."""
         if self._folder is None:
             return
-        self._predictions, self._feedback = LogWriter(self._folder, PREDICTIONS), LogWriter(self._folder, FEEDBACK)
+        self._predictions, self._feedback = (
+            self._writer(self._folder, PREDICTIONS),
+            self._writer(self._folder, FEEDBACK),
+        )
         self._predictions.start()
         self._feedback.start()
+        if self._uploads:
+            self._uploads.start()
+
+    def _writer(self, folder: Path, prefix: str) -> LogWriter:
+        if self._uploads is None:
+            return LogWriter(folder, prefix)
+        return LogWriter(folder, prefix, rotate_seconds=UPLOAD_SECONDS, rotate_bytes=UPLOAD_BYTES)
 
     def end(self) -> None:
-        """Write what waits and finish the files."""
+        """Write what waits, finish the files and, with a URL, try once to upload them."""
         self._log_soon()
         for writer in (self._predictions, self._feedback):
             if writer is not None:
                 writer.close()
+        if self._uploads:
+            self._uploads.close()
 
     def log(
         self,
@@ -121,9 +140,15 @@ class Predictions:
             if writer is not None
         }
 
+    def uploads(self) -> UploadState | None:
+        """How the uploads stand; None where the log is in a folder, or off."""
+        return self._uploads.state() if self._uploads and self._predictions is not None else None
+
     def problem(self) -> str | None:
         """What is wrong with the log, in words."""
-        return next((state.problem for state in self.states().values() if state.problem), None)
+        uploads = self.uploads()
+        written = next((state.problem for state in self.states().values() if state.problem), None)
+        return written or (uploads and uploads.problem)
 
     def _log_soon(self) -> None:
         if self._timer is not None:

@@ -52,7 +52,7 @@ class Service:
         """Answer nothing yet."""
         self.serving, self.metrics, self.settings = serving, serving.metrics, settings
         self.predictions = Predictions(settings)
-        self.metrics.log.states = self.predictions.states
+        self.metrics.log.states, self.metrics.log.uploads = self.predictions.states, self.predictions.uploads
         self.answering = ConcurrencyLimit(settings.concurrency_limit, self.metrics)
         # The gateway sends a replica at most two fifths of its limit in large requests.
         self.answering_large = ConcurrencyLimit((settings.concurrency_limit + 1) // 2, self.metrics)

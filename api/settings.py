@@ -6,7 +6,14 @@ import msgspec
 from msgspec import Meta
 
 from model_registry.market import is_market_name
-from model_registry.settings import DEFAULT_PREDICTION_LOG, DEFAULT_REGISTRY, BadSetting, OrOff
+from model_registry.settings import (
+    DEFAULT_PREDICTION_LOG,
+    DEFAULT_REGISTRY,
+    DEFAULT_SPOOL,
+    BadSetting,
+    OrOff,
+    check_addresses,
+)
 
 Positive = Annotated[int, Meta(ge=1)]
 Seconds = Annotated[float, Meta(gt=0)]
@@ -28,7 +35,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     api_keys: str = ""
     """Keys, parted by commas; with any set, all that answers about listings or models, and /metrics, needs one."""
     prediction_log: OrOff = DEFAULT_PREDICTION_LOG
-    """The folder that answers and feedback are logged to; none are where it is empty."""
+    """The folder, or URL, that answers and feedback are logged to; none are where it is empty."""
+    prediction_spool: str = DEFAULT_SPOOL
+    """Where PREDICTION_LOG is a URL: the folder of this machine in which what is to be uploaded waits."""
     prediction_sample: Annotated[float, Meta(ge=0, le=1)] = 1.0
     """The share of the answers that is logged."""
     feedback_keys: str = ""
@@ -69,7 +78,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Whether every request is a log line, health checks that find nothing wrong aside."""
 
     def __post_init__(self) -> None:
-        """Raise BadSetting where no market can be called so."""
+        """Raise BadSetting where no market can be called so, or for a URL of a scheme that is none of ours."""
+        check_addresses(self, "prediction_log")
+        if "://" in self.prediction_spool:
+            raise BadSetting(
+                f"PREDICTION_SPOOL={self.prediction_spool!r} cannot be used: give a folder of this machine"
+            )
         if self.market is not None and not is_market_name(self.market):
             raise BadSetting(
                 f"MARKET={self.market!r} cannot be used: a market's name is small letters and digits with single "

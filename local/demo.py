@@ -19,6 +19,7 @@ from local.news import why_it_failed
 from local.processes import free_port, request, running
 from local.steps import Steps
 from local.training import train
+from mle_assets.io_managers import FolderIOManager
 from mle_assets.lineage import materialization
 from model_registry.cli.terminal import (
     fitted,
@@ -80,8 +81,8 @@ def snapshot() -> str:
 
 def show_leaderboard() -> None:
     """The leaderboard as the run stored it, its first places and why the leader leads."""
-    folder = Path(os.environ.get("ASSET_FOLDER") or "var/assets")
-    leaderboard = json.loads((folder / market_name() / "leaderboard" / "leaderboard.json").read_text())
+    stored = FolderIOManager(folder=os.environ.get("ASSET_FOLDER") or "var/assets")
+    leaderboard = json.loads(stored.file(market_name(), dg.AssetKey("leaderboard"), "leaderboard.json"))
     standings, leader = leaderboard["standings"], leaderboard["leader"]
     width = terminal_width()
     room = None if width is None else width - INDENT

@@ -23,6 +23,7 @@ from model_registry.history import HistoryDamaged
 from model_registry.market import DEFAULT_MARKET
 from model_registry.registries import Registries, UnknownMarket
 from model_registry.settings import DEFAULT_REGISTRY, BadSetting, read_settings
+from storage.address import is_url
 
 LOGS = Path("var/log")
 START_SECONDS, LOOK_SECONDS = 180, 1
@@ -69,7 +70,8 @@ def main() -> None:
     except BadSetting as error:
         sys.exit(str(error))
     require_free_ports(settings)
-    Path(settings.snapshot_folder).mkdir(parents=True, exist_ok=True)
+    if not is_url(settings.snapshot_folder):
+        Path(settings.snapshot_folder).mkdir(parents=True, exist_ok=True)
     # Handlers that only take note: nothing is cut short, neither a start nor, by a second Ctrl-C, the stopping.
     # Also for SIGINT: where it is ignored (a shell's background job), the programs started here would ignore it too.
     asked_to_stop = threading.Event()

@@ -1,22 +1,21 @@
 """When things run: jobs for people, sensors for events, a schedule for time."""
 
-import os
-import stat
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from concurrent.futures import ThreadPoolExecutor
 
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from mle_assets.io_managers import FolderIOManager
 from mle_assets.lineage import Record, inputs, latest
-from mle_assets.listings.content import ENDINGS
-from mle_assets.monitoring.compaction import news
+from mle_assets.listings.arrivals import KNOWN_ENDINGS, look_at_store, look_into_folders
+from mle_assets.monitoring.compaction import Look, news
 from mle_assets.monitoring.served import tables_of
 from mle_assets.partitions import MARKET_TAG
 from mle_assets.release.champion import Release
+from prediction_log.logs import log_at
+from storage.address import is_url
 
 TO_CHAMPION = dg.AssetSelection.assets("champion")
 AFTER_CHAMPION = dg.AssetSelection.groups("monitoring")
@@ -37,9 +36,11 @@ _JOBS = {
 }
 
 _LEADERBOARD = dg.AssetKey("leaderboard")
-_SETTLED_SECONDS = 5
-_KNOWN_ENDINGS = ", ".join(ENDINGS)
 _MOST_NAMES = 10
+_LATELY_SECONDS = 86_400.0
+"""A log that takes long to be listed is asked for files of that long; what comes late is found by the next run."""
+_AT_ONCE = 16
+"""So many markets' ledgers are read at once: each may be a request to a store."""
 
 
 def jobs(default_market: str) -> list[UnresolvedAssetJobDefinition]:
@@ -97,36 +98,33 @@ def _is_chosen_from(champion: Record, leaderboard: int) -> bool:
 
 def new_snapshot_sensor(folder: str, markets: Iterable[str], default_market: str) -> dg.SensorDefinition:
     """The sensor `new_snapshot`: files in a folder are the default market's, those in <folder>/<market>/ that one's."""
-    watched = {Path(folder): default_market, **{Path(folder, market): market for market in markets}}
+    look = look_at_store if is_url(folder) else look_into_folders
+    watched = {"": default_market, **{market: market for market in markets}}
 
     @dg.sensor(
         name="new_snapshot",
         job_name="training",
         default_status=dg.DefaultSensorStatus.RUNNING,
         minimum_interval_seconds=10,
-        description=f"Trains once on each new file whose name ends in {_KNOWN_ENDINGS}: in {folder} for "
+        description=f"Trains once on each new file whose name ends in {KNOWN_ENDINGS}: in {folder} for "
         f"{default_market}, in {folder}/<market> for any market.",
     )
     def new_snapshot(context: dg.SensorEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
-        now, any_settled, left_alone = time.time(), False, dict[str, str]()
-        for place, market in watched.items():
-            found = look_into(place, now)
-            for file, state in found.settled.items():
-                any_settled = True
-                yield dg.RunRequest(
-                    run_key=f"{file.relative_to(folder)}:{state.st_size}:{state.st_mtime_ns}",
-                    partition_key=market,
-                    run_config={"ops": {"raw_listings": {"config": {"snapshot": str(file)}}}},
-                )
-            left_alone |= {
-                str(file.relative_to(folder)): reason
-                for file, reason in found.left_alone.items()
-                if file not in watched
-            }
-        if not any_settled:
-            yield dg.SkipReason(f"No snapshot lies in {folder}{_told(left_alone)}.")
-        elif left_alone:
-            context.log.info(f"Files in {folder} that are no snapshot{_told(left_alone)}.")
+        try:
+            found = look(folder, watched)
+        except OSError as error:
+            yield dg.SkipReason(f"No snapshot can be looked for: {error}.")
+            return
+        for one in found.snapshots:
+            yield dg.RunRequest(
+                run_key=f"{one.name}:{one.state}",
+                partition_key=one.market,
+                run_config={"ops": {"raw_listings": {"config": {"snapshot": one.source}}}},
+            )
+        if not found.snapshots:
+            yield dg.SkipReason(f"No snapshot lies in {folder}{_told(found.left_alone)}.")
+        elif found.left_alone:
+            context.log.info(f"Files in {folder} that are no snapshot{_told(found.left_alone)}.")
 
     return new_snapshot
 
@@ -151,17 +149,16 @@ def new_answers_sensor(log: str, markets: Iterable[str]) -> dg.SensorDefinition:
             return
         # A market that has no model was never asked about.
         there, asked = [market for market in release.registries().markets() if market in known], False
-        for market in there:
-            try:
-                new = news(Path(log), tables_of(artefacts, market).folder)
-            except OSError as error:
-                yield dg.SkipReason(
-                    f"The prediction log {log} cannot be read ({error.strerror}): let this user read it."
-                )
-                return
-            if new:
+        try:
+            new = _news_of(log, artefacts, there)
+        except OSError as error:
+            cure = "" if is_url(log) else ": let this user read it"
+            yield dg.SkipReason(f"The prediction log {log} cannot be read ({error.strerror or error}){cure}.")
+            return
+        for market, name in new.items():
+            if name:
                 asked = True
-                yield dg.RunRequest(run_key=f"answers-{market}-{new}", partition_key=market)
+                yield dg.RunRequest(run_key=f"answers-{market}-{name}", partition_key=market)
         if not there:
             yield dg.SkipReason("No market has a model yet, so nobody was answered.")
         elif not asked:
@@ -170,41 +167,18 @@ def new_answers_sensor(log: str, markets: Iterable[str]) -> dg.SensorDefinition:
     return new_answers
 
 
-@dataclass(frozen=True)
-class Found:
-    """What lies in a folder: the snapshots with their states, and why each other entry is none."""
+def _news_of(address: str, artefacts: FolderIOManager, markets: Sequence[str]) -> dict[str, str | None]:
+    """The name of the news for each market, where there are any; the log is listed once for all of them."""
+    if not markets:
+        return {}
+    log, now = log_at(address), time.time()
+    look = Look.at(log, now - _LATELY_SECONDS)
 
-    settled: dict[Path, os.stat_result]
-    left_alone: dict[Path, str]
+    def of(market: str) -> str | None:
+        return news(look, tables_of(artefacts, market).place, now - log.wait_seconds)
 
-
-def look_into(folder: Path, now: float) -> Found:
-    """The snapshots of a folder that have not changed for some seconds (a copy may be under way), and the rest."""
-    settled, left_alone = dict[Path, os.stat_result](), dict[Path, str]()
-    for file in sorted(folder.iterdir()) if folder.is_dir() else []:
-        try:
-            state = file.stat()
-        except FileNotFoundError:
-            left_alone[file] = "no longer there, or a link to nothing"
-            continue
-        reason = _why_not(file, state, now)
-        if reason:
-            left_alone[file] = reason
-        else:
-            settled[file] = state
-    return Found(settled, left_alone)
-
-
-def _why_not(file: Path, state: os.stat_result, now: float) -> str | None:
-    if file.name.startswith("."):
-        return "hidden"
-    if stat.S_ISDIR(state.st_mode):
-        return "a folder, and no market's"
-    if not stat.S_ISREG(state.st_mode):
-        return "no file"
-    if not file.name.lower().endswith(ENDINGS):
-        return f"its name ends in none of {_KNOWN_ENDINGS}"
-    return "changed a moment ago" if now - state.st_mtime < _SETTLED_SECONDS else None
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        return dict(zip(markets, pool.map(of, markets), strict=True))
 
 
 def _told(left_alone: dict[str, str]) -> str:

@@ -21,7 +21,7 @@ from mle_assets.pictures.metadata import Pictures
 from mle_assets.release.champion import Release
 from model_registry.market import DEFAULT_MARKET, Market, find_market, find_markets
 from model_registry.market import FOLDER as MARKET_FOLDER
-from model_registry.settings import DEFAULT_PREDICTION_LOG, DEFAULT_REGISTRY, OrOff
+from model_registry.settings import DEFAULT_PREDICTION_LOG, DEFAULT_REGISTRY, OrOff, check_addresses
 
 logger = logging.getLogger("mle_assets.markets")
 
@@ -38,9 +38,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     synthetic_listings: Annotated[int, Meta(ge=1)] = synthetic.DEFAULT_LISTINGS
     """How many listings the synthetic snapshot has."""
     snapshot_folder: str = "var/snapshots"
-    """The folder that the sensor new_snapshot watches, with a folder for each market in it."""
+    """The folder, or URL, that the sensor new_snapshot watches, with a folder for each market in it."""
     asset_folder: str = "var/assets"
-    """Where tables, models and evaluations are kept between steps."""
+    """Path or URL where tables, models and evaluations are kept between steps."""
     model_registry: str = DEFAULT_REGISTRY
     """The registry, a folder or a URL; the API is given the same."""
     gate_confidence: Annotated[float, Meta(ge=0.5, lt=1)] = 0.95
@@ -48,7 +48,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     gate_margin: float = 0.0
     """By how much log loss a challenger must be better, at least."""
     prediction_log: OrOff = DEFAULT_PREDICTION_LOG
-    """The folder of the prediction log, which the API writes; empty where none is to be read."""
+    """The folder, or URL, of the prediction log, which the API writes; empty where none is to be read."""
     served_days: Annotated[int, Meta(ge=1)] = 90
     """How many days of served listings are kept as tables, beside the log itself."""
     drift_days: Annotated[int, Meta(ge=1)] = 7
@@ -61,6 +61,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Whether pictures are drawn, into the assets' metadata (about half a megabyte for each training) and the card."""
     git_commit: str | None = None
     """The commit this code is of; asked of git where it is not set."""
+
+    def __post_init__(self) -> None:
+        """Raise BadSetting for a URL of a scheme that is none of ours."""
+        check_addresses(self, "snapshot_folder", "asset_folder", "prediction_log")
 
 
 def make_resources(settings: Settings, markets: Mapping[str, Market]) -> dict[str, object]:

@@ -6,11 +6,16 @@ from typing import Annotated, Any, TypeVar
 import msgspec
 from msgspec import Meta
 
+from storage.address import BadAddress, is_url
+
 DEFAULT_REGISTRY = "var/registry"
 """The registry folder where MODEL_REGISTRY is not set; relative to where a process is started."""
 
 DEFAULT_PREDICTION_LOG = "var/predictions"
 """The folder of the prediction log where PREDICTION_LOG is not set."""
+
+DEFAULT_SPOOL = "var/spool"
+"""Where files of the log wait to be uploaded, where PREDICTION_SPOOL is not set."""
 
 OrOff = Annotated[str, Meta(extra={"empty": "off"})]
 """What an empty variable turns off; every other empty variable counts as unset."""
@@ -36,3 +41,12 @@ def read_settings(kind: type[_Settings], environment: Mapping[str, str]) -> _Set
             except msgspec.ValidationError as error:
                 raise BadSetting(f"{field.name.upper()}={given!r} cannot be used: {error}") from error
     return kind(**values)
+
+
+def check_addresses(settings: msgspec.Struct, *names: str) -> None:
+    """Raise BadSetting where one of these settings is a URL of a scheme that is none of ours."""
+    for name in names:
+        try:
+            is_url(getattr(settings, name))
+        except BadAddress as error:
+            raise BadSetting(f"{name.upper()} cannot be used: {error}") from error

@@ -77,18 +77,25 @@ class Forgetting:
     def __init__(self, forgotten: Iterable[Forgotten]) -> None:
         """Erase what these name."""
         self._requests, self._listings = set[str](), dict[int, float]()
+        self._answers = dict[str, set[int | None]]()
         for one in forgotten:
-            if one.request_id is not None:
-                self._requests.add(one.request_id)
             if one.listing_id is not None:
                 self._listings[one.listing_id] = max(one.time, self._listings.get(one.listing_id, 0.0))
-        self._answers = dict[str, set[int | None]]()
+                if one.request_id is not None:
+                    self._answers.setdefault(one.request_id, set()).add(one.index)
+            elif one.request_id is not None:
+                self._requests.add(one.request_id)
+        self.learned = dict[tuple[str, int | None], Forgotten]()
+        """The answers about such listings that were asked about since, as they are written down for others."""
 
     def erases_prediction(self, time: float, request_id: str, index: int | None, listing_id: int | None) -> bool:
         """Whether the prediction is to be erased; if so, its feedback is from now on."""
         listing_forgotten = listing_id is not None and time <= self._listings.get(listing_id, -1.0)
-        if listing_forgotten:
-            self._answers.setdefault(request_id, set()).add(index)
+        if listing_forgotten and index not in (answers := self._answers.setdefault(request_id, set())):
+            answers.add(index)
+            # As of when that listing was forgotten: what is answered about it later is nobody's to erase.
+            until = self._listings[listing_id or 0]
+            self.learned[request_id, index] = Forgotten(until, request_id, listing_id, index)
         return listing_forgotten or request_id in self._requests
 
     def erases_feedback(self, request_id: str, index: int | None) -> bool:
@@ -112,11 +119,15 @@ class Forgetting:
 def read_forgotten(folder: Path) -> list[Forgotten]:
     """All that was ever forgotten, in order; tables made from the log are to forget it, too."""
     try:
-        lines = (folder / FORGOTTEN).read_bytes().split(b"\n")
+        return decoded((folder / FORGOTTEN).read_bytes())
     except FileNotFoundError:
         return []
+
+
+def decoded(content: bytes) -> list[Forgotten]:
+    """What the lines of FORGOTTEN say; one that was cut off says nothing."""
     found = list[Forgotten]()
-    for line in lines:
+    for line in content.split(b"\n"):
         with suppress(*NOT_WHOLE):
             found.append(_forgotten.decode(line))
     return found
@@ -196,7 +207,7 @@ def _learn(folder: Path, forgetting: Forgetting, patience: float) -> None:
         for file in found:
             if file.name not in learned:
                 for line in _lines(file):
-                    _erased_as(line, forgetting)
+                    erased_as(line, forgetting)
         learned = {file.name for file in found if not file.open}
         held = [file.path.name for file in found if file.open and _holds(file, forgetting, KINDS)]
         if not held:
@@ -209,7 +220,7 @@ def _learn(folder: Path, forgetting: Forgetting, patience: float) -> None:
         time.sleep(0.1)
 
 
-def _erased_as(line: bytes, forgetting: Forgetting) -> Kind | None:
+def erased_as(line: bytes, forgetting: Forgetting) -> Kind | None:
     """What a line is that is to be erased; None for one that is to be kept."""
     try:
         named = _named.decode(line) if len(line) <= MOST_LINE else None
@@ -224,7 +235,7 @@ def _erased_as(line: bytes, forgetting: Forgetting) -> Kind | None:
 
 
 def _holds(file: LogFile, forgetting: Forgetting, kinds: Sequence[Kind]) -> bool:
-    return any(_erased_as(line, forgetting) in kinds for line in _lines(file))
+    return any(erased_as(line, forgetting) in kinds for line in _lines(file))
 
 
 def _lines(file: LogFile) -> Iterator[bytes]:
@@ -244,7 +255,7 @@ def _erase(file: LogFile, forgetting: Forgetting, kinds: Sequence[Kind]) -> Coun
     try:
         with rewriting.open("xb") as kept:
             for line in _lines(file):
-                kind = _erased_as(line, forgetting)
+                kind = erased_as(line, forgetting)
                 if kind and kind in kinds:
                     erased[kind] += 1
                 else:

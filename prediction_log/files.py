@@ -9,6 +9,7 @@ The lock ends with its process, however that ends: whoever finds a file open and
 import fcntl
 import os
 import re
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -68,6 +69,16 @@ def name_parts(name: str) -> tuple[str, str, str, int]:
     return prefix, begun, process, int(number)
 
 
+def log_file(path: Path, size: int) -> LogFile | None:
+    """A file of the log by its path; None for one that has not the name of any."""
+    name = _NAME.fullmatch(path.name)
+    with suppress(ValueError):  # a date that there is not
+        if name:
+            started = datetime.strptime(name[2], _STAMP).replace(tzinfo=UTC).timestamp()
+            return LogFile(path, name[1], started, name[3], int(name[4]), size, name[5] is not None)
+    return None
+
+
 def log_files(folder: Path, prefix: str | None = None) -> list[LogFile]:
     """The files that begin with `prefix` (or all), those that are done first, then the oldest first; none twice."""
     # A file that is renamed while a folder is listed may be left out or be listed twice. It was renamed before the
@@ -87,17 +98,12 @@ def _listed(folder: Path, prefix: str | None) -> list[LogFile]:
     except FileNotFoundError:
         return []
     for entry in entries:
-        name = _NAME.fullmatch(entry.name)
-        if not name or (prefix is not None and name[1] != prefix):
-            continue
-        # One that was renamed or removed in between, and a date that there is not.
-        with suppress(FileNotFoundError, ValueError):
-            if entry.is_file(follow_symlinks=False):
-                started = datetime.strptime(name[2], _STAMP).replace(tzinfo=UTC).timestamp()
-                size = entry.stat(follow_symlinks=False).st_size
-                listed.append(
-                    LogFile(Path(entry.path), name[1], started, name[3], int(name[4]), size, name[5] is not None)
-                )
+        # One that was renamed or removed in between.
+        with suppress(FileNotFoundError):
+            if _NAME.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
+                file = log_file(Path(entry.path), entry.stat(follow_symlinks=False).st_size)
+                if file and prefix in (None, file.prefix):
+                    listed.append(file)
     return listed
 
 
@@ -220,22 +226,34 @@ def _settle(path: Path, size: int) -> None:
         path.unlink()
 
 
-def tidy(folder: Path, prefix: str, *, keep_bytes: int, keep_seconds: float, now: float) -> None:
+def tidy(folder: Path, prefix: str, *, keep_bytes: int, keep_seconds: float, now: float) -> int:
     """Name what processes left open that are gone, and remove what is older or more than is kept, oldest first.
 
-    A file is as old as its beginning, so that no record is kept for longer; open files count, and stay.
+    A file is as old as its beginning, so that no record is kept for longer; open files count, and stay. How many files
+    were removed.
     """
     # One look is enough: what it misses is seen a minute later.
     found = sorted(_listed(folder, prefix), key=lambda file: (file.started, file.process, file.number))
     for file in found:
         if file.open:
             take_over(file)
-    size = sum(file.size for file in found)
-    for file in found:
-        if not file.open and (size > keep_bytes or now - file.started > keep_seconds):
-            file.path.unlink(missing_ok=True)
-            size -= file.size
+    removed = surplus(
+        [file for file in found if not file.open], sum(file.size for file in found), keep_bytes, now - keep_seconds
+    )
+    for file in removed:
+        file.path.unlink(missing_ok=True)
     for left in folder.glob(f"{prefix}-*.jsonl{REWRITING}"):
         with suppress(FileNotFoundError):
             if now - left.stat().st_mtime > REWRITING_SECONDS:
                 left.unlink()
+    return len(removed)
+
+
+def surplus(done: Sequence[LogFile], size: int, keep_bytes: int, first: float) -> list[LogFile]:
+    """Of files that are done, oldest first, those to be removed: begun before `first`, or of `size` bytes too many."""
+    removed = list[LogFile]()
+    for file in done:
+        if size > keep_bytes or file.started < first:
+            removed.append(file)
+            size -= file.size
+    return removed

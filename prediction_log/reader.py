@@ -47,13 +47,18 @@ def read_file(file: LogFile) -> Iterator[Read]:
     if stream is None:
         return
     with stream:
-        for block in blocks(stream):
-            # The line that is being written is no line yet, unless it is whole.
-            end = block.rfind(b"\n") + 1 if file.open else len(block)
-            if end:
-                yield _read(file, block[:end])
-            if end < len(block) and (tail := _read(file, block[end:])).records:
-                yield tail
+        yield from read_blocks(file, stream)
+
+
+def read_blocks(file: LogFile, stream: BinaryIO) -> Iterator[Read]:
+    """The records that a stream holds, which are those of a file."""
+    for block in blocks(stream):
+        # The line that is being written is no line yet, unless it is whole.
+        end = block.rfind(b"\n") + 1 if file.open else len(block)
+        if end:
+            yield _read(file, block[:end])
+        if end < len(block) and (tail := _read(file, block[end:])).records:
+            yield tail
 
 
 def blocks(stream: BinaryIO) -> Iterator[bytes]:

@@ -79,11 +79,15 @@ class Feedback(msgspec.Struct, frozen=True, gc=False, tag_field="kind", tag="fee
 
 
 class Forgotten(msgspec.Struct, frozen=True, gc=False, tag_field="kind", tag="forgotten-1", omit_defaults=True):
-    """What is to be erased wherever it is met: the records of a request, or those of a listing."""
+    """What is to be erased wherever it is met: the records of a request, or those of a listing.
+
+    Both together: the answer `index` of the request was about the listing, so what was told of that answer is erased.
+    """
 
     time: Time
     request_id: str | None = None
     listing_id: Whole | None = None
+    index: Whole | None = None
 
 
 Record = Prediction | Feedback | Forgotten

@@ -60,6 +60,8 @@ class State(msgspec.Struct, frozen=True):
     queued: int
     problem: str | None
     """What keeps records from being written, or old ones from being removed, and its cure."""
+    removed: int = 0
+    """Files that were removed for their age, or because all of them had too many bytes."""
 
 
 class LogWriter:
@@ -104,7 +106,7 @@ class LogWriter:
         self._capacity, self._much = capacity, min(MUCH, capacity // 2)
         self._accepted = self._full = self._unmade = 0
         # Kept by the thread, and only read by others:
-        self._taken = self._written = self._failed = 0
+        self._taken = self._written = self._failed = self._removed = 0
         self._file: OpenFile | None = None
         self._problem: str | None = None
         self._untidy: str | None = None
@@ -148,7 +150,8 @@ class LogWriter:
         written, failed = self._written, self._failed
         with self._lock:
             accepted, full, unmade = self._accepted, self._full, self._unmade
-        return State(written, {"full": full, "failed": failed + unmade}, accepted - written - failed, self._trouble())
+        dropped: dict[Reason, int] = {"full": full, "failed": failed + unmade}
+        return State(written, dropped, accepted - written - failed, self._trouble(), self._removed)
 
     def close(self, seconds: float = 5.0) -> bool:
         """Take no more, write what waits and finish the file; False where that took longer, and the rest is dropped."""
@@ -313,7 +316,7 @@ class LogWriter:
         while not self._closing.is_set():
             self._finished.clear()
             try:
-                tidy(
+                self._removed += tidy(
                     self._folder,
                     self._prefix,
                     keep_bytes=self._keep_bytes,

@@ -199,13 +199,19 @@ class Objects:
             except FileNotFoundError:
                 continue
 
-    def entries(self, prefix: str = "") -> list[Entry]:
-        """All objects whose names begin so, however deep, in the order of their names."""
+    def entries(self, prefix: str = "", *, after: str | None = None) -> list[Entry]:
+        """All objects whose names begin so, however deep, in the order of their names.
+
+        Only those whose names come after another one, where one is given: the store lists no others.
+        """
         whole = self._prefix + prefix
         # The store lists beneath folders only: those that begin so are looked out of them.
         folder, _, _ = whole.rpartition("/")
         with self._asked(prefix):
-            found = [meta for batch in obstore.list(self._store, prefix=folder or None) for meta in batch]
+            listed = obstore.list(
+                self._store, prefix=folder or None, offset=None if after is None else self._prefix + after
+            )
+            found = [meta for batch in listed for meta in batch]
         return sorted(
             Entry(meta["path"].removeprefix(self._prefix), meta["size"], meta["last_modified"])
             for meta in found

@@ -10,11 +10,11 @@ import pytest
 
 from mle_assets.automation import (
     latest_leaderboards,
-    look_into,
     new_snapshot_sensor,
     promote_best_model_sensor,
     weekly_training_schedule,
 )
+from mle_assets.listings.arrivals import look_into
 from tests.conftest import Pipeline
 
 

@@ -103,11 +103,13 @@ def test_both_workspaces_name_one_code_location() -> None:
 def test_every_setting_can_be_given_to_the_service_that_reads_it() -> None:
     # The folders, the address and the port inside a container are the image's; the commit is a build's; whom the API
     # believes about a client's address, and for how long it drains, follows from the gateway.
-    fixed = {"MODEL_REGISTRY", "HOST", "PORT", "SNAPSHOT_FOLDER", "ASSET_FOLDER", "GIT_COMMIT"}
+    fixed = {"MODEL_REGISTRY", "HOST", "PORT", "SNAPSHOT_FOLDER", "ASSET_FOLDER", "PREDICTION_SPOOL", "GIT_COMMIT"}
     fixed |= {"FORWARDED_ALLOW_IPS", "DRAIN_SECONDS"}
     for service, reader in (("api", ApiSettings), ("code", PipelineSettings)):
         offered = {name for name, value in SERVICES[service]["environment"].items() if value is None}
         assert offered == {name.upper() for name in reader.__struct_fields__} - fixed, service
+    # A log that moves to a URL is uploaded from where it was.
+    assert f"predictions:{SERVICES['api']['environment']['PREDICTION_SPOOL']}" in SERVICES["api"]["volumes"]
 
 
 @pytest.mark.parametrize("service", OURS)

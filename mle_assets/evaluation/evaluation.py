@@ -20,7 +20,7 @@ from mle_assets.evaluation.metrics import Metrics, measure, roc_curves
 from mle_assets.evaluation.pictures import evaluation_pictures, is_drawn
 from mle_assets.evaluation.predictions import prediction_rows
 from mle_assets.evaluation.report import Figures, Report, render
-from mle_assets.io_managers import FolderIOManager, replace_file
+from mle_assets.io_managers import FolderIOManager
 from mle_assets.lineage import snapshot_behind
 from mle_assets.listings.features import category_codes, feature_matrix
 from mle_assets.models.candidates import AVERAGES, CANDIDATES, NAMES, features_of, group
@@ -28,6 +28,7 @@ from mle_assets.models.scoring import losses, standard_error
 from mle_assets.models.training import TrainedModel, Training
 from mle_assets.models.validation import CrossValidation, Validation
 from mle_assets.pictures.metadata import Pictures
+from mle_assets.places import replace_file
 from model_registry.classifier import REPORT_FILE, Classifier
 from model_registry.listing import CATEGORIES, FEATURES
 from model_registry.manifest import Snapshot

@@ -12,13 +12,13 @@ from mle_assets.code_version import code_version
 from mle_assets.evaluation.evaluation import Evaluation
 from mle_assets.evaluation.report import Figures
 from mle_assets.failures import refusing
-from mle_assets.io_managers import replace_file
 from mle_assets.markdown import table as markdown_table
 from mle_assets.models.candidates import BASELINE, NAMES
 from mle_assets.models.validation import Difference, Validation
 from mle_assets.pictures.leaderboard import Contestant, leaderboard_chart
 from mle_assets.pictures.look import Picture
 from mle_assets.pictures.metadata import Pictures
+from mle_assets.places import replace_file
 
 
 class Standing(msgspec.Struct, frozen=True):

@@ -14,8 +14,6 @@ from mle_assets.listings.downloading import IDLE_SECONDS, TOTAL_SECONDS, downloa
 
 _SCHEME = re.compile(r"\s*([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
 _COPIES = {
-    "s3": "aws s3 cp",
-    "gs": "gcloud storage cp",
     "ftp": "curl -O",
     "sftp": "sftp",
 }
@@ -25,7 +23,7 @@ _COPIES = {
 def fetched(
     source: str, idle_seconds: float = IDLE_SECONDS, total_seconds: float = TOTAL_SECONDS
 ) -> Generator[BinaryIO]:
-    """What lies at a path, a file:// or an http(s) URL, open for reading; a download is deleted afterwards.
+    """What lies at a path or a URL (file, http(s), s3, gs, az), open for reading; a download is deleted afterwards.
 
     Raises BadSnapshot for a source that is missing, no file, or cannot be downloaded in time.
     """
@@ -40,6 +38,13 @@ def fetched(
         case "http" | "https":
             with tempfile.TemporaryFile() as file:
                 download(source, file, idle_seconds, total_seconds)
+                file.seek(0)
+                yield file
+        case "s3" | "gs" | "az":
+            from mle_assets.listings.objects import copy_object  # here: few have a store, and its client takes its time
+
+            with tempfile.TemporaryFile() as file:
+                copy_object(source, file, total_seconds)
                 file.seek(0)
                 yield file
         case other:

@@ -1,16 +1,15 @@
 """Listings whose price was told as feedback: a second source, to learn from where it is trusted, never to judge by."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import dagster as dg
 import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from mle_assets.io_managers import replace_file
 from mle_assets.listings.cleaning import categorise
 from mle_assets.listings.parsing import AMENITY_WORDS
+from mle_assets.places import place_at
 from model_registry.listing import FEATURES, RoomType, bounds
 from model_registry.market import Market
 
@@ -18,29 +17,28 @@ MOST_SHARE = 0.2
 """Of what is learned from, at most so much comes from feedback: strangers may tell prices."""
 COLUMNS = ("time", "id", *FEATURES, "price")
 """What is kept of a labelled listing, with when it was asked about."""
+_NAME = "labelled_listings.parquet"
 
 
 class LabelledListings(dg.ConfigurableResource[None]):
     """Whether listings labelled by feedback are trained on, and where they are kept."""
 
     used: bool = Field(description="Whether they are trained on (TRAIN_ON_FEEDBACK).")
-    folder: str = Field(description="The folder of assets, in which they are kept beside each market's.")
-
-    def path(self, market: str) -> Path:
-        """The file of a market's."""
-        return Path(self.folder, market, "labelled_listings.parquet")
+    folder: str = Field(description="Path or URL of the assets, where they are kept beside each market's.")
 
     def keep(self, market: str, labelled: pd.DataFrame) -> None:
         """Put these in place of a market's: the columns COLUMNS; where none are used, none are kept."""
+        place = place_at(self.folder).at(market)
         if self.used:
-            replace_file(self.path(market), labelled[list(COLUMNS)].to_parquet(index=False))
+            place.write(_NAME, labelled[list(COLUMNS)].to_parquet(index=False))
         else:
-            self.path(market).unlink(missing_ok=True)
+            place.remove(_NAME)
 
     def of(self, market: str) -> pd.DataFrame | None:
         """A market's, as they were kept last; None where they are not used, or there are none."""
-        path = self.path(market)
-        return pd.read_parquet(path) if self.used and path.exists() else None
+        place = place_at(self.folder).at(market)
+        with place.in_words():
+            return pd.read_parquet(place.source(_NAME)) if self.used and place.exists(_NAME) else None
 
 
 def join_labelled(

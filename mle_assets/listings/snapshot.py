@@ -1,6 +1,7 @@
 """«raw_listings»: a snapshot of listings, as a file or URL holds it, identified by its SHA-256."""
 
 import hashlib
+import tempfile
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -20,6 +21,7 @@ from mle_assets.listings.content import read_table
 from mle_assets.listings.downloading import IDLE_SECONDS, TOTAL_SECONDS
 from mle_assets.listings.fetching import fetched
 from mle_assets.markdown import table as markdown_table
+from mle_assets.places import FolderPlace, place_at
 from model_registry.market import Market
 
 
@@ -75,7 +77,7 @@ class DefaultSnapshot(dg.ConfigurableResource[None]):
     source: str | None = Field(description="What a run of the default market reads that names none (SNAPSHOT).")
     default_market: str = Field(description="The market that SNAPSHOT is of (MARKET).")
     synthetic_listings: int = Field(description="How many listings the synthetic snapshot has.")
-    synthetic_folder: str = Field(description="The folder of assets, which the synthetic snapshot is written to.")
+    synthetic_folder: str = Field(description="Path or URL of the assets, where the synthetic snapshot is written to.")
 
     def locate(self, chosen: str | None, market: Market) -> str:
         """The path or URL to read: the chosen one, else SNAPSHOT for the default market, else what the market names.
@@ -91,9 +93,14 @@ class DefaultSnapshot(dg.ConfigurableResource[None]):
                 f"is made up of listings of {synthetic.MARKET}, and the market is {market.name}: name one of its own, "
                 f"in SNAPSHOT (with MARKET={market.name}) or in the market's file.",
             )
-        path = Path(self.synthetic_folder) / market.name / synthetic.file_name(self.synthetic_listings)
-        synthetic.write_snapshot(path, self.synthetic_listings)
-        return str(path)
+        place, name = place_at(self.synthetic_folder).at(market.name), synthetic.file_name(self.synthetic_listings)
+        if isinstance(place, FolderPlace):
+            synthetic.write_snapshot(place.folder / name, self.synthetic_listings)
+            return str(place.folder / name)
+        with place.in_words(), tempfile.TemporaryDirectory() as folder:
+            synthetic.write_snapshot(Path(folder) / name, self.synthetic_listings)
+            place.write(name, (Path(folder) / name).read_bytes())
+        return place.shown(name)
 
     def of(self, market: Market) -> str | None:
         """What is read by default for a market, if anything is named."""
@@ -105,9 +112,9 @@ class RawListingsConfig(dg.Config):
 
     snapshot: str | None = Field(
         default=None,
-        description="What to read: the path of a file, an http(s) URL, or «synthetic» for made-up listings. "
-        "Without it, or left empty, the default is read: for the default market SNAPSHOT of the environment, else what "
-        "the market's file names, else for New York the synthetic snapshot.",
+        description="What to read: the path of a file, a URL (http(s), s3, gs or az), or «synthetic» for made-up "
+        "listings. Without it, or left empty, the default is read: for the default market SNAPSHOT of the environment, "
+        "else what the market's file names, else for New York the synthetic snapshot.",
     )
 
 

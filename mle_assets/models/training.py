@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from mle_assets.code_version import code_version
 from mle_assets.cores import side_by_side
 from mle_assets.failures import Refused
-from mle_assets.io_managers import replace_file
 from mle_assets.listings.features import category_codes, feature_matrix
 from mle_assets.models.candidates import (
     AVERAGES,
@@ -34,6 +33,7 @@ from mle_assets.models.fitting import answers, fit, member_of
 from mle_assets.models.onnx_export import Parity, average, export, parity
 from mle_assets.models.onnx_trees import ForestNodes
 from mle_assets.models.scoring import Probabilities
+from mle_assets.places import replace_file
 from model_registry.classifier import MODEL_FILE, TOLERANCE
 from model_registry.manifest import digest
 from model_registry.market import Market

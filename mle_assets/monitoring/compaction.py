@@ -5,14 +5,11 @@ put in place of those that it had; one that is done is read once more and then n
 killed leaves nothing to be repaired: what it did not come to is done by the next one.
 """
 
-import fcntl
 import hashlib
 from collections import defaultdict
-from collections.abc import Generator, Iterable, Sequence
-from contextlib import contextmanager
-from itertools import pairwise
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Self, cast
+from typing import Any, NamedTuple, Self, cast
 
 import msgspec
 import numpy as np
@@ -20,17 +17,19 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from mle_assets.io_managers import replace_file
+from mle_assets.monitoring.ledger import Ledger
 from mle_assets.monitoring.tables import DAY, SCHEMAS, DayTables, Kind, days_of, rows_of_answers, rows_of_feedback
-from prediction_log.erasing import Forgetting, read_forgotten
-from prediction_log.files import FEEDBACK, FORGOTTEN, PREDICTIONS, LogFile, log_files, name_parts
-from prediction_log.reader import Read, read_file
+from mle_assets.places import Place, replace_file
+from prediction_log.erasing import Forgetting
+from prediction_log.files import FEEDBACK, PREDICTIONS, LogFile
+from prediction_log.logs import Log
+from prediction_log.reader import Read
 from prediction_log.record import Feedback, Forgotten, Prediction
 
 PREFIXES: dict[Kind, str] = {"answers": PREDICTIONS, "feedback": FEEDBACK}
 """How the files of the log begin that a kind of table is made from."""
 
-_LEDGER, _LATEST, _LOCK = "ledger.json", "latest.json", ".lock"
+_LATEST = "latest.json"
 _ONCE = ["time", "request_id", "index"]
 """Two rows that are the same in these are one: a client may use an id again, but not in the same microsecond."""
 
@@ -54,26 +53,6 @@ class Funnel(msgspec.Struct, frozen=True):
     def __add__(self, other: Self) -> Self:
         """The sum, part by part."""
         return type(self)(*(getattr(self, name) + getattr(other, name) for name in self.__struct_fields__))
-
-
-class Ledger(msgspec.Struct, frozen=True):
-    """What was taken from the log so far: the files that are done, and which erasures were applied.
-
-    `missing` are files between those that were taken that never were: the log removed them first, or an erasure left
-    nothing of them.
-    """
-
-    files: frozenset[str] = frozenset()
-    forgotten: str = ""
-    missing: frozenset[str] = frozenset()
-
-    @classmethod
-    def read(cls, folder: Path) -> "Ledger":
-        """The ledger of a market's tables; an empty one before the first run."""
-        try:
-            return msgspec.json.decode((folder / _LEDGER).read_bytes(), type=cls)
-        except FileNotFoundError:
-            return cls(forgotten=_NOTHING_FORGOTTEN)
 
 
 class Compaction(msgspec.Struct, frozen=True):
@@ -107,30 +86,51 @@ class Compaction(msgspec.Struct, frozen=True):
         return msgspec.json.decode((folder / _LATEST).read_bytes(), type=cls)
 
 
-def news(log: Path, folder: Path) -> str | None:
-    """A name for what the log has that the tables in a folder do not: files that are done, erasures; None for nothing.
+class Look(NamedTuple):
+    """What a log has at a moment: its files and what tells its erasures from others."""
 
-    The same news have the same name, however often one looks.
+    files: list[LogFile]
+    digest: str
+
+    @classmethod
+    def at(cls, log: Log, since: float = 0.0) -> "Look":
+        """Look at a log, as `Log.files` does; the erasures first, so that later ones are new to whoever looks again."""
+        digest = log.erasures().digest
+        return cls(log.files(since), digest)
+
+
+def news(look: Look, place: Place, begun_until: float = np.inf) -> str | None:
+    """A name for what the log has that the tables in a place do not: files that are done, erasures; None for nothing.
+
+    None as well while no such file was begun until a moment, unless there are no tables yet. The same news have the
+    same name, however often one looks.
     """
-    ledger, digest = Ledger.read(folder), _digest(log)
-    new = sorted(file.name for prefix in PREFIXES.values() for file in _untaken(log, prefix, ledger) if not file.open)
-    if not new and digest == ledger.forgotten:
+    ledger = Ledger.read(place)
+    new = [file for file in _untaken(look, ledger) if not file.open]
+    if look.digest == ledger.forgotten and (
+        not new or (ledger.taken and all(file.started > begun_until for file in new))
+    ):
         return None
-    return hashlib.sha256("\n".join([digest, *new]).encode()).hexdigest()[:16]
+    return hashlib.sha256("\n".join([look.digest, *sorted(file.name for file in new)]).encode()).hexdigest()[:16]
 
 
-def compact(log: Path, folder: Path, market: str, *, keep_days: int, now: float) -> Compaction:
+def compact(log: Log, place: Place, market: str, *, keep_days: int, now: float) -> Compaction:
     """Bring a market's tables up to date with the log, and remove those of days that are `keep_days` old.
 
     Raises OSError where the log cannot be read or the tables cannot be written.
     """
-    with _alone(folder):
-        ledger, tables, digest = Ledger.read(folder), DayTables(folder), _digest(log)
-        found: dict[Kind, list[LogFile]] = {kind: _untaken(log, prefix, ledger) for kind, prefix in PREFIXES.items()}
-        read: dict[Kind, tuple[Funnel, ByDay]] = {kind: _read(kind, files, market) for kind, files in found.items()}
+    with place.alone():
+        ledger, tables, look = Ledger.read(place), DayTables(place), Look.at(log)
+        untaken, digest = _untaken(look, ledger), look.digest
+        found: dict[Kind, list[LogFile]] = {
+            kind: [file for file in untaken if file.prefix == prefix] for kind, prefix in PREFIXES.items()
+        }
+        read: dict[Kind, tuple[Funnel, ByDay]] = {
+            kind: _read(log, kind, files, market) for kind, files in found.items()
+        }
         # What was forgotten since is to be erased from all tables; what was before, from what is new.
         everywhere = digest != ledger.forgotten
-        forgetting = _Forgetting(read_forgotten(log))
+        forgetting = _Forgetting(log.erasures().forgotten)
         forgetting.learn(row for rows in read["answers"][1].values() for row in rows)
         if everywhere:
             forgetting.learn(tables.of_day("answers", day) for day in tables.days("answers"))
@@ -147,9 +147,10 @@ def compact(log: Path, folder: Path, market: str, *, keep_days: int, now: float)
         first_day = int(now // DAY) - keep_days + 1
         _expire(tables, first_day)
         files = [file for of_kind in found.values() for file in of_kind]
-        done = [file.name for file in files if not file.open]
-        written = _next(log, ledger, digest, done, first_day)
-        replace_file(folder / _LEDGER, msgspec.json.encode(written))
+        done = [file for file in files if not file.open]
+        first = f"{np.datetime64(first_day, 'D')}".replace("-", "")
+        written = ledger.next(look.files, done, digest, first)
+        written.write(place)
         return Compaction(
             answers=funnels["answers"],
             feedback=funnels["feedback"],
@@ -163,34 +164,15 @@ def compact(log: Path, folder: Path, market: str, *, keep_days: int, now: float)
         )
 
 
-@contextmanager
-def _alone(folder: Path) -> Generator[None]:
-    """One run at a time; the system ends the lock with its process."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / _LOCK).open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+def _untaken(look: Look, ledger: Ledger) -> list[LogFile]:
+    return [file for file in look.files if not ledger.has(file)]
 
 
-def _untaken(log: Path, prefix: str, ledger: Ledger) -> list[LogFile]:
-    return [file for file in log_files(log, prefix) if file.name not in ledger.files]
-
-
-def _digest(log: Path) -> str:
-    try:
-        return hashlib.sha256((log / FORGOTTEN).read_bytes()).hexdigest()
-    except FileNotFoundError:
-        return _NOTHING_FORGOTTEN
-
-
-_NOTHING_FORGOTTEN = hashlib.sha256(b"").hexdigest()
-
-
-def _read(kind: Kind, files: Iterable[LogFile], market: str) -> tuple[Funnel, ByDay]:
+def _read(log: Log, kind: Kind, files: Iterable[LogFile], market: str) -> tuple[Funnel, ByDay]:
     """What some files hold of a market, as rows by day, and the funnel so far: forgotten and doubled come later."""
     funnel, by_day = Funnel(), defaultdict[int, list[Any]](list)
     for file in files:
-        for block in read_file(file):
+        for block in log.read(file):
             rows, misplaced, elsewhere = _rows(kind, block, market)
             funnel += Funnel(block.lines, block.cut, block.unknown + misplaced, elsewhere, kept=rows.num_rows)
             days = days_of(rows)
@@ -260,14 +242,14 @@ def _merge(
     days = {*by_day, *tables.days(kind)} if everywhere else set(by_day)
     for day in sorted(days):
         new = pa.concat_tables([SCHEMAS[kind].empty_table(), *by_day.get(day, [])])
-        before = tables.of_day(kind, day)
+        before, seen = tables.seen(kind, day)
         stays = before.filter(pa.array(~_is_in(before["file"], files)))
         gone_new, gone_before = forgetting.erases(kind, new), forgetting.erases(kind, stays)
         lost, of_before = lost + int(gone_new.sum()), of_before + int(gone_before.sum())
         rows = pa.concat_tables([stays.filter(pa.array(~gone_before)), new.filter(pa.array(~gone_new))])
         again = rows.select(_ONCE).to_pandas().duplicated().to_numpy()
         doubled += int(again.sum())
-        tables.replace(kind, day, rows.filter(pa.array(~again)).sort_by("time"))
+        tables.replace(kind, day, rows.filter(pa.array(~again)).sort_by("time"), seen)
     return lost, doubled, of_before
 
 
@@ -275,25 +257,4 @@ def _expire(tables: DayTables, first_day: int) -> None:
     for kind in PREFIXES:
         for day in tables.days(kind):
             if day < first_day:
-                tables.path(kind, day).unlink(missing_ok=True)
-
-
-def _next(log: Path, ledger: Ledger, digest: str, done: Iterable[str], first_day: int) -> Ledger:
-    """The ledger after a run; names of files that are gone are forgotten with the tables that were made from them."""
-    there = {file.name for file in log_files(log) if file.prefix in PREFIXES.values()}
-    first = f"{np.datetime64(first_day, 'D')}".replace("-", "")
-    taken = {name for name in {*ledger.files, *done} if name in there or name_parts(name)[1] >= first}
-    return Ledger(frozenset(taken), digest, frozenset(_missing({*taken, *there})))
-
-
-def _missing(names: Iterable[str]) -> set[str]:
-    """The files that a process wrote between two that are known and that are not: "predictions 3 to 3 of 0a1b2c3d"."""
-    numbers = defaultdict[tuple[str, str], set[int]](set)
-    for prefix, _, process, number in map(name_parts, names):
-        numbers[prefix, process].add(number)
-    return {
-        f"{prefix} {before + 1} to {after - 1} of {process}"
-        for (prefix, process), known in numbers.items()
-        for before, after in pairwise(sorted(known))
-        if after - before > 1
-    }
+                tables.remove(kind, day)

@@ -11,7 +11,7 @@ import msgspec
 import pandas as pd
 
 from mle_assets.code_version import code_version
-from mle_assets.io_managers import FolderIOManager, replace_file
+from mle_assets.io_managers import FolderIOManager
 from mle_assets.monitoring.drift import Drift, Verdict, judge
 from mle_assets.monitoring.served import Monitoring, tables_of
 from mle_assets.monitoring.tables import DAY, PROBABILITIES
@@ -19,6 +19,7 @@ from mle_assets.monitoring.window import different_listings
 from mle_assets.pictures.look import Picture
 from mle_assets.pictures.metadata import Pictures
 from mle_assets.pictures.monitoring import drift_chart, index_bars
+from mle_assets.places import replace_file
 from mle_assets.release.answers import answers_in
 from mle_assets.release.champion import Release
 from model_registry.history import HistoryDamaged
@@ -126,7 +127,9 @@ def drift(
     """Whether the listings asked about lately are still like those that the versions learned from which answered."""
     registry, now = release.registries().of(market.name), time.time()
     since, columns = now - monitoring.drift_days * DAY, ["version", "id", *FEATURES, *PROBABILITIES]
-    answers = tables_of(artefacts, market.name).since("answers", since, columns)
+    tables = tables_of(artefacts, market.name)
+    with tables.place.in_words():
+        answers = tables.since("answers", since, columns)
     report = drift_report(answers, champion_of(registry), manifests_in(registry), since, now)
     return dg.MaterializeResult(
         value=report,

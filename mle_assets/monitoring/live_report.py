@@ -8,11 +8,11 @@ import msgspec
 import numpy as np
 import pandas as pd
 
-from mle_assets.io_managers import replace_file
 from mle_assets.monitoring.feedback import Joined, Told
 from mle_assets.monitoring.live import UNKNOWN, Estimate, Figures, Live, Verdict, assess
 from mle_assets.monitoring.tables import DAY
 from mle_assets.monitoring.window import served_in
+from mle_assets.places import replace_file
 from mle_assets.release.answers import answers_in
 from model_registry.manifest import Manifest
 

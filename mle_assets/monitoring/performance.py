@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -21,12 +20,12 @@ from mle_assets.monitoring.inputs import DriftReport, champion_of, manifests_in
 from mle_assets.monitoring.live_report import LiveReport, live_report
 from mle_assets.monitoring.live_tables import live_tables
 from mle_assets.monitoring.publication import publish_live
-from mle_assets.monitoring.served import KEY as SERVED_LISTINGS
 from mle_assets.monitoring.served import Monitoring, tables_of
 from mle_assets.monitoring.tables import DAY, PROBABILITIES, SHADOW_PROBABILITIES, DayTables
 from mle_assets.pictures.look import Picture
 from mle_assets.pictures.metadata import Pictures
 from mle_assets.pictures.monitoring import DayOfAnswers, accuracy_chart
+from mle_assets.places import place_at
 from mle_assets.release.champion import Release
 from model_registry.manifest import Manifest
 from model_registry.market import Market
@@ -54,12 +53,10 @@ def ids_elsewhere(artefacts: FolderIOManager, market: str, since: float) -> Mapp
             if day * DAY < until:
                 yield tables.of_day("answers", day, ["request_id"]).to_pandas()["request_id"]
 
-    others = (folder for folder in sorted(Path(artefacts.folder).iterdir()) if folder.name != market)
+    others = (name for name in place_at(artefacts.folder).places() if name != market)
     return {
         "late": ids(tables_of(artefacts, market), until=since),
-        "other_markets": (
-            column for folder in others for column in ids(DayTables(folder.joinpath(*SERVED_LISTINGS.path)))
-        ),
+        "other_markets": (column for name in others for column in ids(tables_of(artefacts, name))),
     }
 
 
@@ -107,9 +104,10 @@ def live_performance(
     manifest, since = manifests_in(registry), now - monitoring.feedback_days * DAY
     # What is learned from needs all of a listing, figures only what they are sliced by.
     columns = {*COLUMNS, *(LABELLED_COLUMNS if labelled_listings.used else ())} - {"price"}
-    answers, joined = join_feedback(artefacts, market.name, manifest, since, monitoring.feedback_days, columns)
-    priced = answers.assign(price=joined.price)[~np.isnan(joined.price)]
-    labelled_listings.keep(market.name, priced)
+    with place_at(artefacts.folder).in_words():
+        answers, joined = join_feedback(artefacts, market.name, manifest, since, monitoring.feedback_days, columns)
+        priced = answers.assign(price=joined.price)[~np.isnan(joined.price)]
+        labelled_listings.keep(market.name, priced)
     report = live_report(answers, joined, champion_of(registry), manifest, since, now)
     publish_live(registry, report, drift, market.name)
     return dg.MaterializeResult(

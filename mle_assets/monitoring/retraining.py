@@ -23,6 +23,7 @@ from model_registry.history import HistoryDamaged
 from model_registry.manifest import Manifest, ManifestRefused
 from model_registry.market import Market
 from model_registry.store import UnknownVersion
+from storage.address import SCHEMES
 
 COOL_DOWN = 86_400.0
 """Seconds from one request for a market to the next, whatever is established: a training takes its time to show."""
@@ -105,6 +106,10 @@ def feedback_news(live: LiveReport | None, *, used: bool) -> News:
 
 def _state(source: str) -> str:
     """What changes when a source does, as far as it can be had cheaply; empty where it cannot."""
+    if source.lower().startswith(_STORES):
+        from mle_assets.listings.objects import version  # here: few have a store, and its client takes its time
+
+        return version(source)
     if "://" in source:
         return validator(source, _ASK_SECONDS) if source.lower().startswith("http") else ""
     try:
@@ -119,6 +124,7 @@ def _sha256(source: str) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()  # pyright: ignore[reportArgumentType]
 
 
+_STORES = tuple(f"{scheme}://" for scheme in SCHEMES)
 _Report = TypeVar("_Report", DriftReport, LiveReport)
 
 
@@ -175,8 +181,12 @@ def _needed(
         return None, f"its champion cannot be read ({error})"
     if manifest is None:
         return None, "it has no champion yet"
-    live = _stored(artefacts, market.name, "live_performance", LiveReport)
-    cause = cause_of(manifest.version, _stored(artefacts, market.name, "drift", DriftReport), live)
+    try:
+        live = _stored(artefacts, market.name, "live_performance", LiveReport)
+        drift = _stored(artefacts, market.name, "drift", DriftReport)
+    except OSError as error:
+        return None, f"what was found of it cannot be read ({error})"
+    cause = cause_of(manifest.version, drift, live)
     if cause.word is None:
         return None, f"nothing is established against {manifest.version} ({cause.sentence})"
     rest = COOL_DOWN - (now - seen.asked.get(market.name, -COOL_DOWN))
@@ -204,7 +214,7 @@ def _needed(
 
 def _stored(artefacts: FolderIOManager, market: str, name: str, kind: type[_Report]) -> _Report | None:
     try:
-        return kind.read(artefacts.path(market, dg.AssetKey(name)))
+        return artefacts.read(market, dg.AssetKey(name), kind)
     except (FileNotFoundError, ValueError):
         return None
 

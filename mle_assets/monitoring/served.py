@@ -1,7 +1,6 @@
 """«served_listings»: what the API answered and what it was told was true, from the prediction log."""
 
 import time
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -13,7 +12,9 @@ from mle_assets.failures import Refused
 from mle_assets.io_managers import FolderIOManager
 from mle_assets.monitoring.compaction import Compaction, Funnel, compact
 from mle_assets.monitoring.tables import DayTables
+from mle_assets.places import FolderPlace
 from model_registry.market import Market
+from prediction_log.logs import FolderLog, Log, log_at
 
 KEY = dg.AssetKey("served_listings")
 
@@ -21,21 +22,23 @@ KEY = dg.AssetKey("served_listings")
 class Monitoring(dg.ConfigurableResource[None]):
     """Where the prediction log is, and how much of it is kept and looked at."""
 
-    log_folder: str = Field(description="The folder of the prediction log (PREDICTION_LOG); empty where there is none.")
+    log_folder: str = Field(
+        description="Path or URL of the prediction log (PREDICTION_LOG); empty where there is none."
+    )
     served_days: int = Field(description="How many days of it are kept as tables (SERVED_DAYS).")
     drift_days: int = Field(description="How many days of answers «drift» looks at (DRIFT_DAYS).")
     feedback_days: int = Field(description="How many days feedback is waited for after an answer (FEEDBACK_DAYS).")
 
-    def log(self) -> Path:
-        """The folder of the log; ends the run in words where there is none."""
+    def log(self) -> Log:
+        """The log; ends the run in words where there is none."""
         if not self.log_folder:
             raise Refused("No prediction log is read: name its folder in PREDICTION_LOG, as for the API.")
-        return Path(self.log_folder)
+        return log_at(self.log_folder)
 
 
 def tables_of(artefacts: FolderIOManager, market: str) -> DayTables:
     """A market's tables of served listings."""
-    return DayTables(artefacts.path(market, KEY))
+    return DayTables(artefacts.place(market, KEY))
 
 
 @dg.asset(
@@ -49,13 +52,14 @@ def served_listings(
     monitoring: Monitoring, artefacts: dg.ResourceParam[FolderIOManager], market: dg.ResourceParam[Market]
 ) -> dg.MaterializeResult[Compaction]:
     """What the API answered for the market and was told was true, a table for each day, from the prediction log."""
-    log, folder = monitoring.log(), tables_of(artefacts, market.name).folder
+    log, place = monitoring.log(), tables_of(artefacts, market.name).place
     try:
-        done = compact(log, folder, market.name, keep_days=monitoring.served_days, now=time.time())
+        done = compact(log, place, market.name, keep_days=monitoring.served_days, now=time.time())
     except OSError as error:
+        cure = ": let this user read the one and write to the other" if isinstance(place, FolderPlace) else ""
         raise Refused(
-            f"The prediction log {log} cannot be read, or its tables in {folder} not written "
-            f"({error.strerror or error}): let this user read the one and write to the other."
+            f"The prediction log {log.address} cannot be read, or its tables in {place.address} not written "
+            f"({error.strerror or error}){cure}."
         ) from error
     return dg.MaterializeResult(
         value=done,
@@ -70,9 +74,15 @@ def served_listings(
             "missing_files": len(done.missing),
             "files_read": done.files_done + done.files_open,
             "funnel": _funnel_table({"answers": done.answers, "feedback": done.feedback}),
-            "log": dg.MetadataValue.path(str(log.resolve())),
+            "log": _shown(log),
         },
     )
+
+
+def _shown(log: Log) -> dg.MetadataValue:
+    if isinstance(log, FolderLog):
+        return dg.MetadataValue.path(str(log.folder.resolve()))
+    return dg.MetadataValue.text(log.address)
 
 
 def _funnel_table(funnels: dict[str, Funnel]) -> dg.TableMetadataValue:

@@ -3,9 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from pathlib import Path
 from typing import Any, Literal
-from uuid import uuid4
 
 import numpy as np
 import pandas as pd
@@ -14,6 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from mle_assets.monitoring.live import UNKNOWN
+from mle_assets.places import FolderPlace, Place, Seen
 from model_registry.listing import CATEGORIES, FEATURES
 from prediction_log.record import Feedback, Prediction
 
@@ -104,40 +103,47 @@ def days_of(rows: Any) -> np.ndarray[Any, np.dtype[np.int64]]:
 
 @dataclass(frozen=True)
 class DayTables:
-    """One market's tables: <folder>/answers/2026-01-31.parquet and <folder>/feedback/2026-01-31.parquet; UTC."""
+    """One market's tables: <place>/answers/2026-01-31.parquet and <place>/feedback/2026-01-31.parquet; UTC."""
 
-    folder: Path
+    place: Place
 
     def days(self, kind: Kind) -> list[int]:
         """The days that there is a table of, counted from 1970, in order."""
-        found = (self.folder / kind).glob("*.parquet")
-        return sorted((date.fromisoformat(file.stem) - date(1970, 1, 1)).days for file in found)
-
-    def path(self, kind: Kind, day: int) -> Path:
-        """The file of a day."""
-        return self.folder / kind / f"{datetime.fromtimestamp(day * DAY, UTC):%Y-%m-%d}.parquet"
+        names = self.place.at(kind).names()
+        return sorted(_day(name) for name in names if name.endswith(_ENDING))
 
     def of_day(self, kind: Kind, day: int, columns: Sequence[str] | None = None) -> Any:
         """The rows of a day; none where there is no table of it."""
         try:
-            return pq.read_table(self.path(kind, day), columns=None if columns is None else list(columns))
+            return _read(self.place.at(kind).source(_name(day)), columns)
         except FileNotFoundError:
-            schema = SCHEMAS[kind]
-            return (schema if columns is None else pa.schema([schema.field(name) for name in columns])).empty_table()
+            return _empty(kind, columns)
 
-    def replace(self, kind: Kind, day: int, rows: Any) -> None:
-        """Put rows in place of a day's, by one rename; the table of a day without rows is removed."""
-        path = self.path(kind, day)
-        if not rows.num_rows:
-            path.unlink(missing_ok=True)
+    def seen(self, kind: Kind, day: int) -> tuple[Any, Seen]:
+        """The rows of a day, and what `replace` has to know of where they are from."""
+        place = self.place.at(kind)
+        if isinstance(place, FolderPlace):
+            return self.of_day(kind, day), Seen(None, None)
+        seen = place.see(_name(day))
+        return (_empty(kind) if seen.content is None else _read(pa.BufferReader(seen.content))), seen
+
+    def replace(self, kind: Kind, day: int, rows: Any, seen: Seen) -> None:
+        """Put rows in place of those that were seen; the file of a day without rows is removed.
+
+        Raises OSError where another run has replaced them meanwhile.
+        """
+        place, name = self.place.at(kind), _name(day)
+        if not rows.num_rows and (seen.tag is None):
+            # An object stays, empty: no store removes one only where nobody has written it since.
+            place.remove(name)
             return
-        path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = path.with_name(f".{path.name}.{uuid4().hex}")
-        try:
-            pq.write_table(rows, unfinished, compression="zstd")
-            unfinished.replace(path)
-        finally:
-            unfinished.unlink(missing_ok=True)
+        written = pa.BufferOutputStream()
+        pq.write_table(rows, written, compression="zstd")
+        place.replace(name, written.getvalue().to_pybytes(), seen)
+
+    def remove(self, kind: Kind, day: int) -> None:
+        """Remove the table of a day."""
+        self.place.at(kind).remove(_name(day))
 
     def since(self, kind: Kind, moment: float, columns: Sequence[str] | None = None) -> pd.DataFrame:
         """The rows from a moment on (seconds since 1970), in the order of their time."""
@@ -152,4 +158,25 @@ class DayTables:
 
     def count(self, kind: Kind) -> int:
         """How many rows all tables have."""
-        return sum(pq.ParquetFile(self.path(kind, day)).metadata.num_rows for day in self.days(kind))
+        place = self.place.at(kind)
+        return sum(pq.ParquetFile(place.source(_name(day))).metadata.num_rows for day in self.days(kind))
+
+
+_ENDING = ".parquet"
+
+
+def _name(day: int) -> str:
+    return f"{datetime.fromtimestamp(day * DAY, UTC):%Y-%m-%d}{_ENDING}"
+
+
+def _day(name: str) -> int:
+    return (date.fromisoformat(name.removesuffix(_ENDING)) - date(1970, 1, 1)).days
+
+
+def _read(source: Any, columns: Sequence[str] | None = None) -> Any:
+    return pq.read_table(source, columns=None if columns is None else list(columns))
+
+
+def _empty(kind: Kind, columns: Sequence[str] | None = None) -> Any:
+    schema = SCHEMAS[kind]
+    return (schema if columns is None else pa.schema([schema.field(name) for name in columns])).empty_table()

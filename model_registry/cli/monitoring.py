@@ -9,12 +9,14 @@ from rich.table import Table
 
 from model_registry.cli.options import as_json, full_id, pass_registry
 from model_registry.cli.reading import print_json
-from model_registry.cli.refusals import in_words
+from model_registry.cli.refusals import in_words, refuse
 from model_registry.cli.terminal import GAP, print_table, print_wrapped
 from model_registry.live import Live, read_live
 from model_registry.settings import DEFAULT_PREDICTION_LOG
 from model_registry.store import Registry, UnknownVersion
+from prediction_log.erasing import Erased
 from prediction_log.erasing import forget as erase
+from storage.address import BadAddress, is_url
 
 
 @click.command("live")
@@ -49,29 +51,49 @@ def live(registry: Registry, version: str | None, *, as_json: bool) -> None:
 @click.option("--listing-id", type=int, metavar="ID", help="Erase all that was answered about a listing so far.")
 @click.option(
     "--log",
-    "folder",
+    "log",
     envvar="PREDICTION_LOG",
     default=DEFAULT_PREDICTION_LOG,
     show_default=True,
     show_envvar=True,
-    type=click.Path(file_okay=False, path_type=Path),
-    help="The folder of the prediction log.",
+    help="The folder, or URL, of the prediction log.",
 )
-def forget(request_id: str | None, listing_id: int | None, folder: Path) -> None:
+def forget(request_id: str | None, listing_id: int | None, log: str) -> None:
     """Erase records from the prediction log."""
     if (request_id is None) == (listing_id is None):
         raise click.UsageError("Name either a --request-id or a --listing-id.")
     with in_words():
-        if not folder.is_dir():
+        if _is_url(log):
+            erased = _erase_objects(log, request_id, listing_id)
+        elif not Path(log).is_dir():
             raise UnknownVersion(
-                f"there is no prediction log {folder}: name its folder with --log or PREDICTION_LOG, where it is on"
+                f"there is no prediction log {log}: name its folder with --log or PREDICTION_LOG, where it is on"
             )
-        erased = erase(folder, request_id=request_id, listing_id=listing_id)
+        else:
+            erased = erase(Path(log), request_id=request_id, listing_id=listing_id)
     damaged = f" and {erased.damaged:,} damaged lines" if erased.damaged else ""
     print_wrapped(
         f"Erased {erased.predictions:,} answers and {erased.feedback:,} feedbacks{damaged} from {erased.files:,} files "
-        f"of {folder}. The pipeline's tables forget them with the next run of the job monitoring."
+        f"of {log}. The pipeline's tables forget them with the next run of the job monitoring."
     )
+
+
+def _is_url(log: str) -> bool:
+    try:
+        return is_url(log)
+    except BadAddress as error:
+        raise click.UsageError(str(error)) from error
+
+
+def _erase_objects(log: str, request_id: str | None, listing_id: int | None) -> Erased:
+    # Here: whoever has a folder needs no client of a store.
+    from prediction_log.object_log import ObjectLog
+    from storage.objects import StoreAway
+
+    try:
+        return ObjectLog.of(log).forget(request_id=request_id, listing_id=listing_id)
+    except StoreAway as error:
+        refuse(f"{error}. What was written down is erased by the next erasure; do it again")
 
 
 def _champion(registry: Registry) -> str:

@@ -10,6 +10,7 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from api.metrics import Metrics
+from prediction_log.uploading import UploadState
 from prediction_log.writer import State
 from tests.containers.stack import ROOT, reason_to_skip, say, told
 from tests.model_registry.test_live import figures
@@ -92,6 +93,7 @@ def every_figure() -> str:
     metrics.shadowed("new-york", "tree-2")
     metrics.fares("new-york", "tree-1", figures("tree-1"))
     metrics.log.states = lambda: {"predictions": State(1, {"full": 0, "failed": 0}, 0, None)}
+    metrics.log.uploads = lambda: UploadState(1, 0, None)
     return metrics.page().decode()
 
 

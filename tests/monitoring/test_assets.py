@@ -12,6 +12,8 @@ import pytest
 from mle_assets.monitoring.compaction import Compaction, compact
 from mle_assets.monitoring.inputs import DriftReport
 from mle_assets.monitoring.live_report import LiveReport
+from mle_assets.places import FolderPlace
+from prediction_log.logs import FolderLog
 from prediction_log.record import ShadowAnswer
 from tests.conftest import Pipeline, make_pipeline
 from tests.making import BEATABLE, publish
@@ -154,7 +156,7 @@ def test_feedback_about_another_markets_answers_is_no_orphan(pipeline: Pipeline,
     monitored(pipeline)
     assert live_of(pipeline).told.orphans == 1
     lisbon = pipeline.assets.parent / "lisbon" / "served_listings"
-    compact(log, lisbon, "lisbon", keep_days=90, now=now)
+    compact(FolderLog(log), FolderPlace(lisbon), "lisbon", keep_days=90, now=now)
     monitored(pipeline)
     assert (live_of(pipeline).told.orphans, live_of(pipeline).told.other_markets) == (0, 1)
 

@@ -1,6 +1,7 @@
 """The log becomes tables: each whole record once, whatever is renamed, removed, killed or forgotten in between."""
 
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pandas as pd
@@ -9,12 +10,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mle_assets.monitoring import compaction
-from mle_assets.monitoring.compaction import Compaction, Funnel, Ledger, compact, news
+from mle_assets.monitoring.compaction import Compaction, Funnel, Look, compact, news
+from mle_assets.monitoring.ledger import Ledger
 from mle_assets.monitoring.tables import ALONE, DayTables
+from mle_assets.places import FolderPlace, Place, place_at
 from prediction_log.erasing import forget
 from prediction_log.files import log_files
+from prediction_log.logs import FolderLog
 from prediction_log.record import ShadowAnswer
 from tests.monitoring.log import DAY, NOON, answered, leave_open, told, write
+from tests.object_store import ObjectStore
 
 
 @pytest.fixture
@@ -22,28 +27,36 @@ def log(tmp_path: Path) -> Path:
     return tmp_path / "log"
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return tmp_path / "tables"
+@pytest.fixture(params=["folder", "store"])
+def place(tmp_path: Path, request: pytest.FixtureRequest) -> Place:
+    """Where the tables are kept, in either way."""
+    if request.param == "folder":
+        return FolderPlace(tmp_path / "tables")
+    store: ObjectStore = request.getfixturevalue("store")
+    return place_at(store.new_url("tables"))
 
 
-def run(log: Path, folder: Path, market: str = "new-york", now: float = NOON, keep_days: int = 30) -> Compaction:
-    return compact(log, folder, market, keep_days=keep_days, now=now)
+def run(log: Path, place: Place, market: str = "new-york", now: float = NOON, keep_days: int = 30) -> Compaction:
+    return compact(FolderLog(log), place, market, keep_days=keep_days, now=now)
 
 
-def rows(folder: Path, kind: compaction.Kind = "answers") -> pd.DataFrame:
-    return DayTables(folder).since(kind, 0)
+def news_of(log: Path, place: Place) -> str | None:
+    return news(Look.at(FolderLog(log)), place)
 
 
-def ids(folder: Path, kind: compaction.Kind = "answers") -> list[str]:
-    return sorted(rows(folder, kind)["request_id"])
+def rows(place: Place, kind: compaction.Kind = "answers") -> pd.DataFrame:
+    return DayTables(place).since(kind, 0)
 
 
-def test_a_record_is_a_row_with_all_that_it_says(log: Path, folder: Path) -> None:
+def ids(place: Place, kind: compaction.Kind = "answers") -> list[str]:
+    return sorted(rows(place, kind)["request_id"])
+
+
+def test_a_record_is_a_row_with_all_that_it_says(log: Path, place: Place) -> None:
     shadow = ShadowAnswer("tree-2", "High", (0.1, 0.1, 0.7, 0.1))
     write(log, [answered("a", index=3, shadow=shadow), answered("b", shadow=ShadowAnswer("tree-2", missed="busy"))])
-    run(log, folder)
-    first, second = rows(folder).to_dict("records")
+    run(log, place)
+    first, second = rows(place).to_dict("records")
     first = {name: round(value, 6) if isinstance(value, float) else value for name, value in first.items()}
     [file] = log_files(log)
     assert first == {
@@ -80,64 +93,64 @@ def test_a_record_is_a_row_with_all_that_it_says(log: Path, folder: Path) -> Non
     assert (second["index"], second["shadow_category"], second["shadow_missed"]) == (ALONE, -1, "busy")
 
 
-def test_there_is_one_table_a_day_in_utc(log: Path, folder: Path) -> None:
+def test_there_is_one_table_a_day_in_utc(log: Path, place: Place) -> None:
     write(log, [answered("a", NOON), answered("b", NOON + DAY / 2 - 1), answered("c", NOON + DAY / 2)])
-    assert run(log, folder).days == 2
-    assert sorted(file.name for file in (folder / "answers").iterdir()) == ["2026-01-01.parquet", "2026-01-02.parquet"]
+    assert run(log, place).days == 2
+    assert place.at("answers").names() == ["2026-01-01.parquet", "2026-01-02.parquet"]
 
 
-def test_the_funnel_says_what_became_of_every_line(log: Path, folder: Path) -> None:
+def test_the_funnel_says_what_became_of_every_line(log: Path, place: Place) -> None:
     twice = answered("a")
     write(log, [twice, answered("b", market="lisbon"), twice, told("c")])
     leave_open(log, [answered("d")], after=b'{"kind": "prediction-9"}\n{"kind": "predic\n')
     write(log, [told("a"), told("a", NOON + 61)], "feedback")
-    done = run(log, folder)
+    done = run(log, place)
     assert done.answers == Funnel(lines=7, cut=1, unknown=2, other_markets=1, doubled=1, kept=2)
     assert done.feedback == Funnel(lines=2, kept=2)
     assert (done.files_done, done.files_open, done.rows, done.feedback_rows) == (2, 1, 2, 2)
 
 
-def test_a_file_that_is_done_is_read_once(log: Path, folder: Path) -> None:
+def test_a_file_that_is_done_is_read_once(log: Path, place: Place) -> None:
     write(log, [answered("a")])
-    assert run(log, folder).answers.lines == 1
-    assert run(log, folder).answers.lines == 0
-    assert ids(folder) == ["a"]
+    assert run(log, place).answers.lines == 1
+    assert run(log, place).answers.lines == 0
+    assert ids(place) == ["a"]
 
 
-def test_an_open_file_is_read_again_as_it_grows_and_once_more_when_it_is_done(log: Path, folder: Path) -> None:
+def test_an_open_file_is_read_again_as_it_grows_and_once_more_when_it_is_done(log: Path, place: Place) -> None:
     file = leave_open(log, [answered("a")], after=b'{"kind": "predic')
-    assert run(log, folder).answers == Funnel(lines=1, kept=1)
+    assert run(log, place).answers == Funnel(lines=1, kept=1)
     file.unlink()
     file = leave_open(log, [answered("a"), answered("b")])
-    assert run(log, folder).answers == Funnel(lines=2, kept=2)
+    assert run(log, place).answers == Funnel(lines=2, kept=2)
     file.rename(file.with_suffix(""))
-    assert run(log, folder).answers == Funnel(lines=2, kept=2)
-    assert run(log, folder).answers == Funnel()
-    assert ids(folder) == ["a", "b"]
+    assert run(log, place).answers == Funnel(lines=2, kept=2)
+    assert run(log, place).answers == Funnel()
+    assert ids(place) == ["a", "b"]
 
 
-def test_what_the_log_removes_later_stays_in_the_tables(log: Path, folder: Path) -> None:
+def test_what_the_log_removes_later_stays_in_the_tables(log: Path, place: Place) -> None:
     write(log, [answered("a")])
     file = leave_open(log, [answered("b")])
-    run(log, folder)
+    run(log, place)
     file.unlink()
     for done in log_files(log):
         done.path.unlink()
     write(log, [answered("c")])
-    assert run(log, folder).missing == ()
-    assert ids(folder) == ["a", "b", "c"]
+    assert run(log, place).missing == ()
+    assert ids(place) == ["a", "b", "c"]
 
 
-def test_a_file_that_was_removed_before_it_was_read_is_missed_once(log: Path, folder: Path) -> None:
+def test_a_file_that_was_removed_before_it_was_read_is_missed_once(log: Path, place: Place) -> None:
     for number in (1, 2, 5):
         file = leave_open(log, [answered(f"{number}")], number=number)
         file.rename(file.with_suffix(""))
-    assert run(log, folder).missing == ("predictions 3 to 4 of 0a1b2c3d",)
-    assert run(log, folder).missing == ()
+    assert run(log, place).missing == ("predictions 3 to 4 of 0a1b2c3d",)
+    assert run(log, place).missing == ()
 
 
 def test_a_run_that_was_killed_before_its_ledger_is_done_again_without_doubles(
-    log: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+    log: Path, place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write(log, [answered("a"), answered("b", NOON + DAY)])
     with monkeypatch.context() as patch:
@@ -145,79 +158,136 @@ def test_a_run_that_was_killed_before_its_ledger_is_done_again_without_doubles(
         def killed(*_: object) -> None:
             raise KeyboardInterrupt
 
-        patch.setattr(compaction, "replace_file", killed)
+        patch.setattr(Ledger, "write", killed)
         with pytest.raises(KeyboardInterrupt):
-            run(log, folder)
-    assert ids(folder) == ["a", "b"]
-    assert run(log, folder).answers == Funnel(lines=2, kept=2)
-    assert ids(folder) == ["a", "b"]
+            run(log, place)
+    assert ids(place) == ["a", "b"]
+    assert run(log, place).answers == Funnel(lines=2, kept=2)
+    assert ids(place) == ["a", "b"]
 
 
-def test_what_is_forgotten_is_erased_from_the_tables_with_its_feedback(log: Path, folder: Path) -> None:
+def test_what_is_forgotten_is_erased_from_the_tables_with_its_feedback(log: Path, place: Place) -> None:
     write(log, [answered("a", id=1), answered("b", id=2), answered("c", id=3), answered("d", id=2, index=1)])
     write(log, [told("a"), told("b"), told("c"), told("d", index=1, price=50.0)], "feedback")
-    run(log, folder)
+    run(log, place)
     forget(log, listing_id=2, settle=0, clock=lambda: NOON + 100)
     forget(log, request_id="c", settle=0, clock=lambda: NOON + 100)
-    assert news(log, folder)
-    assert run(log, folder).erased == 6
-    assert (ids(folder), ids(folder, "feedback")) == (["a"], ["a"])
+    assert news_of(log, place)
+    assert run(log, place).erased == 6
+    assert (ids(place), ids(place, "feedback")) == (["a"], ["a"])
     # Whoever asks about the listing again afterwards is served anew.
     write(log, [answered("e", NOON + 200, id=2), answered("c", NOON + 200)])
-    assert run(log, folder).answers == Funnel(lines=2, forgotten=1, kept=1)
-    assert ids(folder) == ["a", "e"]
+    assert run(log, place).answers == Funnel(lines=2, forgotten=1, kept=1)
+    assert ids(place) == ["a", "e"]
 
 
-def test_each_market_has_its_own_answers(log: Path, tmp_path: Path) -> None:
+def test_each_market_has_its_own_answers(log: Path, place: Place) -> None:
     write(log, [answered("a"), answered("b", market="lisbon"), answered("c", market="lisbon")])
-    assert run(log, tmp_path / "new-york").rows == 1
-    assert run(log, tmp_path / "lisbon", "lisbon").rows == 2
-    assert ids(tmp_path / "lisbon") == ["b", "c"]
+    assert run(log, place.at("new-york")).rows == 1
+    assert run(log, place.at("lisbon"), "lisbon").rows == 2
+    assert ids(place.at("lisbon")) == ["b", "c"]
+    assert place.places() == ["lisbon", "new-york"]
 
 
-def test_days_that_are_old_are_removed(log: Path, folder: Path) -> None:
+def test_days_that_are_old_are_removed(log: Path, place: Place) -> None:
     write(log, [answered("a"), answered("b", NOON + DAY)])
     write(log, [told("a")], "feedback")
-    run(log, folder)
-    assert run(log, folder, now=NOON + 3 * DAY, keep_days=3).rows == 1
-    assert (ids(folder), ids(folder, "feedback")) == (["b"], [])
+    run(log, place)
+    assert run(log, place, now=NOON + 3 * DAY, keep_days=3).rows == 1
+    assert (ids(place), ids(place, "feedback")) == (["b"], [])
 
 
-def test_without_a_log_there_is_nothing_and_no_news(log: Path, folder: Path) -> None:
-    assert news(log, folder) is None
-    assert run(log, folder).answers == Funnel()
-    assert (ids(folder), news(log, folder)) == ([], None)
+def test_without_a_log_there_is_nothing_and_no_news(log: Path, place: Place) -> None:
+    assert news_of(log, place) is None
+    assert run(log, place).answers == Funnel()
+    assert (ids(place), news_of(log, place)) == ([], None)
 
 
-def test_news_are_files_that_are_done_under_one_name_until_they_are_taken(log: Path, folder: Path) -> None:
+def test_news_are_files_that_are_done_under_one_name_until_they_are_taken(log: Path, place: Place) -> None:
     leave_open(log, [answered("a")])
-    assert news(log, folder) is None
+    assert news_of(log, place) is None
     write(log, [answered("b")])
-    first = news(log, folder)
+    first = news_of(log, place)
     assert first
-    assert news(log, folder) == first
+    assert news_of(log, place) == first
     write(log, [answered("c")])
-    assert news(log, folder) not in {None, first}
-    run(log, folder)
-    assert news(log, folder) is None
+    assert news_of(log, place) not in {None, first}
+    run(log, place)
+    assert news_of(log, place) is None
 
 
-def test_what_a_run_did_is_kept_beside_the_tables(log: Path, folder: Path) -> None:
+def test_what_a_run_did_is_kept_beside_the_tables(log: Path, tmp_path: Path) -> None:
     write(log, [answered("a")])
-    done = run(log, folder)
-    done.write(folder)
-    assert Compaction.read(folder) == done
+    done = run(log, FolderPlace(tmp_path))
+    done.write(tmp_path)
+    assert Compaction.read(tmp_path) == done
 
 
-def test_names_are_kept_in_the_ledger_for_as_long_as_their_files_or_tables(log: Path, folder: Path) -> None:
+def test_names_are_kept_in_the_ledger_for_as_long_as_their_files_or_tables(log: Path, place: Place) -> None:
     write(log, [answered("a")])
     [file] = log_files(log)
-    run(log, folder)
+    run(log, place)
     file.path.unlink()
-    run(log, folder, now=NOON + 29 * DAY)
-    assert Ledger.read(folder).files == {file.name}
-    run(log, folder, now=NOON + 31 * DAY)
-    assert Ledger.read(folder).files == set()
+    run(log, place, now=NOON + 29 * DAY)
+    assert Ledger.read(place).has(file)
+    run(log, place, now=NOON + 31 * DAY)
+    assert not Ledger.read(place).has(file)
+
+
+def test_a_ledger_of_before_that_names_every_file_is_read(log: Path, place: Place) -> None:
+    write(log, [answered("a")])
+    [file] = log_files(log)
+    run(log, place)
+    ledger = msgspec.json.decode(place.read("ledger.json"))
+    place.write("ledger.json", msgspec.json.encode({"files": [file.name], "forgotten": ledger["forgotten"]}))
+    assert news_of(log, place) is None
+    assert run(log, place).answers == Funnel()
+
+
+def test_the_ledger_of_many_files_is_small(log: Path, place: Place) -> None:
+    for number in (*range(1, 500), *range(502, 1_000)):
+        (leave_open(log, [answered(f"r{number}")], number=number)).rename(
+            log / f"predictions-20260101T120000-0a1b2c3d-{number}.jsonl"
+        )
+    assert run(log, place).missing == ("predictions 500 to 501 of 0a1b2c3d",)
+    assert len(place.read("ledger.json")) < 300
+    assert run(log, place).answers == Funnel()
+
+
+def test_two_runs_of_one_market_at_once_lose_nothing(
+    log: Path, store: ObjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # No store has locks, and a machine that was cut off may come back with a run that was given up.
+    place = place_at(store.new_url())
+    write(log, [answered("a")])
+    run(log, place)
+    write(log, [answered("b")])
+    merged = DayTables.replace
+
+    def meanwhile(*arguments: Any) -> None:
+        monkeypatch.setattr(DayTables, "replace", merged)
+        write(log, [answered("c")])
+        run(log, place)
+        merged(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(DayTables, "replace", meanwhile)
+        with pytest.raises(OSError, match=r"2026-01-01\.parquet was written by another run meanwhile; run it again"):
+            run(log, place)
+    assert ids(place) == ["a", "b", "c"]
+    assert run(log, place).answers == Funnel()
+
+
+def test_a_store_that_cannot_be_reached_leaves_the_tables_as_they_are(log: Path, store: ObjectStore) -> None:
+    place = place_at(store.new_url())
+    write(log, [answered("a")])
+    run(log, place)
+    write(log, [answered("b")])
+    with store.failing(status=403, methods=["PUT"]), pytest.raises(OSError, match="is refused by its store"):
+        run(log, place)
+    assert ids(place) == ["a"]
+    assert run(log, place).answers.kept == 1
+    assert ids(place) == ["a", "b"]
 
 
 LINES = st.lists(
@@ -240,14 +310,14 @@ LINES = st.lists(
 def test_every_line_is_counted_once_whatever_it_holds(
     tmp_path_factory: pytest.TempPathFactory, files: list[list[bytes]]
 ) -> None:
-    log, folder = tmp_path_factory.mktemp("log"), tmp_path_factory.mktemp("tables")
+    log, place = tmp_path_factory.mktemp("log"), FolderPlace(tmp_path_factory.mktemp("tables"))
     for number, lines in enumerate(files, start=1):
         path = leave_open(log, [], after=b"".join(line + b"\n" for line in lines), number=number)
         path.rename(path.with_suffix("")) if number % 2 else None
-    done = run(log, folder)
+    done = run(log, place)
     for funnel in (done.answers, done.feedback):
         parts = msgspec.structs.asdict(funnel)
         assert parts.pop("lines") == sum(parts.values())
     assert done.answers.lines == sum(len(lines) for lines in files)
     once = {line for lines in files for line in lines if b'"new-york"' in line}
-    assert done.rows == done.answers.kept == len(rows(folder)) == len(once)
+    assert done.rows == done.answers.kept == len(rows(place)) == len(once)

@@ -169,9 +169,10 @@ def test_files_are_removed_that_were_begun_too_long_ago_and_nothing_else(tmp_pat
 def test_a_flush_does_not_wait_for_old_files_to_be_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     removing, go_on = threading.Event(), threading.Event()
 
-    def slowly(*_: object, **__: object) -> None:
+    def slowly(*_: object, **__: object) -> int:
         removing.set()
         go_on.wait(20)
+        return 0
 
     monkeypatch.setattr("prediction_log.writer.tidy", slowly)
     with writing(tmp_path) as writer:

@@ -1,0 +1,145 @@
+"""Files of the log from a spool on this machine to an object store, beside those who write them.
+
+One thread uploads what is done, the oldest first, and removes it here. While the store is away the spool fills up to
+what its writers keep, and nobody waits: neither answers nor flushes know of the store. A file that was uploaded by a
+process that was killed before it removed it is found there by the next one, whoever that is.
+"""
+
+import random
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from prediction_log.files import FEEDBACK, PREDICTIONS, LogFile, log_files
+
+if TYPE_CHECKING:
+    from prediction_log.object_log import ObjectLog
+
+LOOK_SECONDS = 1.0
+"""So often the spool is looked into."""
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
+"""After a failure it is tried again so soon, then twice as late each time, up to the latter."""
+KEEP_BYTES = 10_000_000_000
+"""So much is kept of each kind on the store, of all processes together."""
+KEEP_SECONDS = 90 * 86_400.0
+TIDY_SECONDS = 3_600.0
+RETRY_SECONDS = 2.0
+"""For so long one request is tried again before it is a failure."""
+
+
+class UploadState(msgspec.Struct, frozen=True):
+    """How the uploads stand."""
+
+    uploaded: int
+    waiting: int
+    """Files that are done and wait here."""
+    problem: str | None
+    """What keeps them from being uploaded, and its cure."""
+
+
+class Uploads:
+    """Uploads what is done in a spool, until closed."""
+
+    def __init__(
+        self,
+        spool: Path,
+        address: str,
+        *,
+        keep_bytes: int = KEEP_BYTES,
+        keep_seconds: float = KEEP_SECONDS,
+        first_pause: float = FIRST_PAUSE,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """Upload from a folder to the log at a URL, once started."""
+        self._spool, self._address, self._clock = spool, address, clock
+        self._keep_bytes, self._keep_seconds = keep_bytes, keep_seconds
+        self._first_pause = self._pause = first_pause
+        # Kept by the thread, and only read by others:
+        self._uploaded = self._waiting = 0
+        self._problem: str | None = None
+        # Many processes begin together: they need not all list the store together.
+        self._tidy_at = clock() + random.uniform(0.1, 1) * TIDY_SECONDS  # noqa: S311 (no secret)
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="log-uploads", daemon=True)
+
+    def start(self) -> None:
+        """Begin to upload."""
+        self._thread.start()
+
+    def state(self) -> UploadState:
+        """How it stands."""
+        problem = self._problem
+        if self._thread.ident and not self._thread.is_alive() and not self._closing.is_set():
+            problem = f"the thread that uploads the log from {self._spool} has ended: restart the service"
+        return UploadState(self._uploaded, self._waiting, problem)
+
+    def close(self, seconds: float = 5.0) -> bool:
+        """Upload what is done by now, if the store takes it at once; False where that took longer.
+
+        What is left is uploaded by the next process that has this spool.
+        """
+        self._closing.set()
+        if self._thread.ident:
+            self._thread.join(seconds)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        # Imported here: whoever logs to a folder loads no client of an object store.
+        from prediction_log.object_log import ObjectLog
+        from storage.objects import Objects, UnsafeStore
+
+        log: ObjectLog | None = None
+        while True:
+            last = self._closing.is_set()
+            try:
+                if log is None and self._done():
+                    objects = Objects(self._address, retry_seconds=RETRY_SECONDS)
+                    objects.probe()
+                    log = ObjectLog(objects)
+                if log is not None:
+                    self._upload_all(log)
+                    self._tidy(log)
+            except (OSError, UnsafeStore) as error:
+                self._problem = (
+                    f"files of the log wait in {self._spool} to be uploaded ({error}); it is tried again at least "
+                    f"every {LONGEST_PAUSE:g} s, and meanwhile they are kept there"
+                )
+                pause = self._pause
+                self._pause = min(2 * pause, LONGEST_PAUSE)
+            else:
+                self._problem, pause, self._pause = None, LOOK_SECONDS, self._first_pause
+            if last:
+                return
+            self._closing.wait(pause)
+
+    def _done(self) -> list[LogFile]:
+        done = [file for file in log_files(self._spool) if not file.open and file.prefix in (PREDICTIONS, FEEDBACK)]
+        self._waiting = len(done)
+        return done
+
+    def _upload_all(self, log: "ObjectLog") -> None:
+        unreadable: OSError | None = None
+        for file in self._done():
+            try:
+                content = file.path.read_bytes()
+            except FileNotFoundError:
+                content = None  # removed by its writer, for there are too many, or uploaded by another process
+            except OSError as error:
+                unreadable = error  # one that this user may not read keeps no other waiting
+                continue
+            if content is not None:
+                log.upload(file, content)
+                self._uploaded += 1
+                file.path.unlink(missing_ok=True)
+            self._waiting -= 1
+        if unreadable:
+            raise unreadable
+
+    def _tidy(self, log: "ObjectLog") -> None:
+        if (now := self._clock()) >= self._tidy_at and not self._closing.is_set():
+            log.tidy(keep_bytes=self._keep_bytes, keep_seconds=self._keep_seconds, now=now)
+            self._tidy_at = now + TIDY_SECONDS
