@@ -25,7 +25,8 @@ ANSWER_SECONDS = 2.0
 LOST_SECONDS = 12.0
 """How long no worker that answers may have a run before it counts as lost, two or three questions."""
 OUTAGE_SECONDS = 60.0
-"""How long after nobody answered no run counts as lost: workers try to come back less and less often, up to 30 s."""
+"""How much longer, at most, after nobody answered for as long: workers try to come back less and less often."""
+_MOST_REMEMBERED = 1000
 
 CELERY: dict[str, Any] = {
     # A message is acknowledged when its run begins: by a late one the broker would hand a long run out twice.
@@ -68,8 +69,8 @@ class Watch:
     """Tells lost runs from those of which nothing is known, from what workers answered over time."""
 
     missing_since: dict[str, float] = field(default_factory=dict[str, float])
-    silent_until: float = -OUTAGE_SECONDS
-    """When nobody answered last."""
+    outage: tuple[float, float] | None = None
+    """From when to when nobody answered last."""
     seen_on: dict[str, str] = field(default_factory=dict[str, str])
     """Where each task was seen last."""
 
@@ -80,7 +81,8 @@ class Watch:
         on without a broker; nor does it, for a while, that only some do, when all have to find back to it.
         """
         if not answers:
-            self.silent_until = now
+            lasting = self.outage is not None and now - self.outage[1] < LOST_SECONDS
+            self.outage = (self.outage[0] if self.outage and lasting else now, now)
             self.missing_since.clear()
             why = "The broker cannot be reached" if answers is None else "No worker answers"
             return CheckRunHealthResult(WorkerStatus.RUNNING, f"{why}: whether it is under way is not known.")
@@ -88,15 +90,22 @@ class Watch:
             if task in tasks:
                 self.missing_since.pop(task, None)
                 self.seen_on[task] = worker
+                if len(self.seen_on) > _MOST_REMEMBERED:  # the oldest, which has long ended
+                    del self.seen_on[next(iter(self.seen_on))]
                 return CheckRunHealthResult(WorkerStatus.RUNNING, f"It is under way on {worker}.")
         since = self.missing_since.setdefault(task, now)
-        if now - since < LOST_SECONDS or now - self.silent_until < OUTAGE_SECONDS:
+        if now - since < LOST_SECONDS + self._grace(now):
             return CheckRunHealthResult(WorkerStatus.RUNNING, "No worker that answers has it; it is asked for again.")
         del self.missing_since[task]
         told = f"No worker has had it for {now - since:.0f} seconds, while {', '.join(sorted(answers))} answered"
         if seen := self.seen_on.pop(task, None):
             told += f": {seen}, which had it, {'has it no more' if seen in answers else 'is silent'}"
         return CheckRunHealthResult(WorkerStatus.FAILED, f"{told}.")
+
+    def _grace(self, now: float) -> float:
+        if self.outage is None or now - self.outage[1] > OUTAGE_SECONDS:
+            return 0.0
+        return min(self.outage[1] - self.outage[0], OUTAGE_SECONDS)
 
 
 class WatchedCeleryRunLauncher(CeleryRunLauncher):

@@ -3,15 +3,19 @@
 SIGTERM lets it finish its run first.
 """
 
+import os
 import socket
 import sys
 from importlib import import_module
 
 import dagster as dg
 from celery import Celery
+from celery.signals import worker_process_init
 from dagster_celery.tasks import create_execute_job_task
 
 from mle_assets.celery_launcher import DEFAULT_QUEUE, WatchedCeleryRunLauncher
+
+_GIVES_WAY = 10
 
 
 def worker_name() -> str:
@@ -34,6 +38,7 @@ def main(arguments: list[str]) -> None:
     import_module("mle_assets.definitions")
     with dg.DagsterInstance.get() as instance:
         app = make_worker_app(instance)
+    worker_process_init.connect(_give_way)
     queues = ",".join(arguments or [DEFAULT_QUEUE])
     app.worker_main(
         [
@@ -44,6 +49,11 @@ def main(arguments: list[str]) -> None:
             *("--without-gossip", "--without-mingle", "--without-heartbeat"),
         ]
     )
+
+
+def _give_way(**_: object) -> None:
+    # The process of a run, to the one that answers for it: silence is what a lost worker is known by.
+    os.nice(_GIVES_WAY)
 
 
 if __name__ == "__main__":

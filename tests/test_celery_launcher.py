@@ -19,7 +19,7 @@ from dagster._core.run_coordinator.base import SubmitRunContext
 from dagster_celery.config import TASK_EXECUTE_JOB_NAME
 from dagster_celery.tags import DAGSTER_CELERY_QUEUE_TAG, DAGSTER_CELERY_TASK_ID_TAG
 
-from mle_assets.celery_launcher import LOST_SECONDS, OUTAGE_SECONDS, Answers, Watch, WatchedCeleryRunLauncher
+from mle_assets.celery_launcher import LOST_SECONDS, Answers, Watch, WatchedCeleryRunLauncher
 from mle_assets.partitions import MARKET_TAG
 from mle_assets.run_coordinator import RunsForWorkers
 from mle_assets.worker import make_worker_app
@@ -68,8 +68,14 @@ def test_that_nobody_answers_is_never_taken_for_death(nobody: Answers | None) ->
     assert "not known" in (told[-1][1] or "")
 
 
-def test_after_an_outage_workers_have_a_minute_to_find_back() -> None:
-    told = verdicts((0, BUSY), (5, None), (10, OTHERS), (10 + LATE, OTHERS), (5 + OUTAGE_SECONDS + 1, OTHERS))
+def test_after_an_outage_workers_have_as_long_to_find_back_and_a_minute_at_most() -> None:
+    outage: list[tuple[float, Answers | None]] = [(now, None) for now in range(5, 100, 5)]
+    told = verdicts((0, BUSY), *outage, (100, OTHERS), (100 + LATE, OTHERS), (150, OTHERS), (156, OTHERS))
+    assert [status.name for status, _ in told[-4:]] == ["RUNNING", "RUNNING", "RUNNING", "FAILED"]
+
+
+def test_that_nobody_answered_once_delays_by_no_more_than_that() -> None:
+    told = verdicts((0, BUSY), (5, {}), (10, OTHERS), (15, OTHERS), (10 + LATE, OTHERS))
     assert [status.name for status, _ in told] == ["RUNNING", "RUNNING", "RUNNING", "RUNNING", "FAILED"]
 
 
