@@ -2,6 +2,7 @@
 
 import errno
 import re
+import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -24,6 +25,7 @@ from model_registry.market import is_market_name
 from model_registry.object_claims import CLAIMED_FOR, Claims
 from model_registry.object_history import AT_ONCE, CURE, POINTER, ObjectHistory
 from model_registry.object_seen import SeenObjects
+from model_registry.primitives import Present
 from model_registry.registries import Shared
 from model_registry.shadow import Shadow, ShadowDamaged, read_shadow
 from model_registry.store import (
@@ -33,7 +35,6 @@ from model_registry.store import (
     MOST_POINTER,
     MarketRegistry,
     NotTheBeginning,
-    Present,
     utc_now,
     written,
 )
@@ -45,6 +46,8 @@ _NO_SHADOW = b"null"
 """In place of a shadow that became the champion: an object can be replaced on a condition, and not deleted."""
 _ID = re.compile(r"[^/]*[^/.][^/]*")
 
+_LOOKS = 5
+"""So often the pointer is compared with the history before it is told that it lags."""
 _PROBED = set[str]()
 """The addresses that this process has tried out."""
 
@@ -259,6 +262,15 @@ class ObjectRegistry(MarketRegistry):
                 return
             if read_shadow(there.content).version == self._present().version:
                 self._objects.replace(_SHADOW, _NO_SHADOW, there.tag)
+
+    def _problems_of_the_history(self) -> dict[str, str]:
+        # A writer may be between the history and the pointer: it is given the time to follow.
+        for _ in range(_LOOKS - 1):
+            found = super()._problems_of_the_history()
+            if not found:
+                return found
+            time.sleep(0.1)
+        return super()._problems_of_the_history()
 
     def _put(self, name: str, content: bytes) -> None:
         while True:
