@@ -84,6 +84,10 @@ screenshots: $(INSTALLED) ## take the README's two pictures anew, in Chromium (S
 test-containers: $(INSTALLED) ## build the images and test the whole deployment on a real Docker engine
 	@python -m pytest -m containers --capture=no --verbosity=1 -o console_output_style=classic
 
+.PHONY: test-cluster
+test-cluster: $(INSTALLED) ## kill, cut off and fill up what several machines consist of, on a real Docker engine
+	@python -m pytest -m cluster --capture=no --verbosity=1 -o console_output_style=classic
+
 .PHONY: check
 check: $(INSTALLED) ## lint, format, types and import boundaries
 	@ruff check .

@@ -5,7 +5,6 @@ import os
 import signal
 import sys
 from contextlib import suppress
-from pathlib import Path
 
 import uvicorn
 
@@ -40,7 +39,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, _end)
     sys.setswitchinterval(_TURN)
     metrics = Metrics()
-    serving = Serving(Registries(Path(settings.model_registry)), metrics, settings.market)
+    serving = Serving(Registries(settings.model_registry), metrics, settings.market)
     config = uvicorn.Config(
         create_app(settings, serving),
         http=protocol_of(Connections(settings, metrics)),

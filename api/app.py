@@ -1,7 +1,5 @@
 """The application: settings in, ASGI application out."""
 
-from pathlib import Path
-
 from litestar import Litestar, get, post
 from litestar.config.cors import CORSConfig
 from litestar.datastructures import State
@@ -27,7 +25,7 @@ from model_registry.registries import Registries
 
 def create_app(settings: Settings, serving: Serving | None = None) -> Litestar:
     """The API over what is served, by default the registry that the settings name; its champions are followed."""
-    serving = serving or Serving(Registries(Path(settings.model_registry)), Metrics(), settings.market)
+    serving = serving or Serving(Registries(settings.model_registry), Metrics(), settings.market)
     metrics = serving.metrics
     service = Service(serving, settings)
     journal = Journal(metrics, AccessLog() if settings.access_log else None)

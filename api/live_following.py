@@ -3,8 +3,8 @@
 import logging
 
 from api.metrics import Metrics
-from model_registry.live import LiveDamaged, live_file, read_live
-from model_registry.registries import MarketRegistry
+from model_registry.live import LiveDamaged, read_live
+from model_registry.store import MarketRegistry
 
 logger = logging.getLogger("api.live")
 
@@ -15,15 +15,11 @@ class LiveFollowing:
     def __init__(self, metrics: Metrics) -> None:
         """Nothing has been read yet."""
         self._metrics = metrics
-        self._seen: dict[str, tuple[str, int, int]] = {}
+        self._seen: dict[str, tuple[str, object]] = {}
 
     def look(self, registry: MarketRegistry, version: str) -> None:
         """Tell how a market's champion fares, if that is new; raises nothing. The thread of a look calls it."""
-        try:
-            found = live_file(registry, version).stat()
-            state = version, found.st_mtime_ns, found.st_size
-        except OSError:
-            state = version, 0, 0  # nobody has looked yet, most likely
+        state = version, registry.live_state(version)
         if self._seen.get(registry.market) == state:
             return
         self._seen[registry.market] = state

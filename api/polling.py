@@ -5,18 +5,24 @@ First over the champions; then, where nothing is new or wrong, over how they far
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
+from api.asking import ask_all
 from api.champion import Champion
 from api.live_following import LiveFollowing
 from api.registry_errors import PointerGone
 from api.shadow_following import ShadowFollowing, ShadowOutcome
 from model_registry.history import Champion as Pointer
-from model_registry.registries import MarketRegistry, Registries
+from model_registry.registries import Registries
+from model_registry.store import MarketRegistry
 
 TURN_SECONDS = 0.5
 """How long a look goes on opening models; the rest is left to the next, which begins with the default market again."""
+
+AT_ONCE = 8
+"""So many markets' pointers are asked for at the same time where the registry is in an object store: one after the
+other, hundreds of answers of some milliseconds would take longer than the second between two looks."""
 
 _SHADOW = "the shadow of "
 
@@ -112,6 +118,8 @@ class Look:
         self._followed, self._shadows, self._lives = followed, shadows, lives
         self._left_out, self._tell = left_out, tell
         self._looked_at = dict[str, MarketRegistry]()
+        self._pointers = dict[str, Pointer | BaseException | None]()
+        """What was asked ahead, until it is looked at."""
         self._told_of = set[str]()
         """The markets whose champion is new, or with which something is wrong."""
         self._begun = time.monotonic()
@@ -146,7 +154,9 @@ class Look:
         if listed is None:
             listed, failure = self._list()
         kept = {name for name, one in self._followed.items() if one.champion is not None}
-        new = [market for market in ((listed or frozenset()) | kept) - {default} if self._is_new(market)]
+        others = ((listed or frozenset()) | kept) - {default}
+        self._ask_ahead(others)
+        new = [market for market in others if self._is_new(market)]
         for count, market in enumerate(sorted(new, key=self._urgency)):
             if count and time.monotonic() - self._begun > TURN_SECONDS:
                 return Over(failure, complete=False)
@@ -164,6 +174,13 @@ class Look:
             return None, error
         self._tell(self, Listed(listed))
         return listed, None
+
+    def _ask_ahead(self, markets: Collection[str]) -> None:
+        # Of a folder nothing: it answers at once, and where one market's hangs the others' are not to.
+        if isinstance(self._registries.place, str) and len(markets) > 1 and not self.abandoned:
+            self.at = (None, time.monotonic())
+            registries = {market: self._registry(market) for market in markets if market not in self._left_out}
+            self._pointers = ask_all(lambda market: registries[market].champion(), registries, AT_ONCE)
 
     def _is_new(self, market: str) -> bool:
         # Whether the market's pointer names another version than the one that answers.
@@ -217,10 +234,13 @@ class Look:
         return registry
 
     def _pointer(self, registry: MarketRegistry) -> Pointer | None:
-        pointer, one = registry.champion(), self._followed.get(registry.market or "")
+        pointer = self._pointers.pop(registry.market) if registry.market in self._pointers else registry.champion()
+        if isinstance(pointer, BaseException):
+            raise pointer
+        one = self._followed.get(registry.market)
         if pointer is None and one is not None and one.champion is not None:
             raise PointerGone(
-                f"{registry.folder}/champion.json is gone: {one.champion.version} keeps answering until it is there "
+                f"{registry.place}/champion.json is gone: {one.champion.version} keeps answering until it is there "
                 "again"
             )
         return pointer

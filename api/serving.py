@@ -337,13 +337,13 @@ class Serving:
 
     def _not_answered(self, at: str | None, since: float) -> str:
         of = "" if at in (None, self.default.name) else f" about {at}"
-        return f"The registry {self._registries.folder} has not answered for {time.monotonic() - since:.0f} s{of}."
+        return f"The registry {self._registries.place} has not answered for {time.monotonic() - since:.0f} s{of}."
 
     def _nothing_promoted(self, one: Followed) -> str:
-        folder = self._registries.folder
+        place = self._registries.place
         if one is self.default and self._wanted is None and not self.champions():
-            return f"No model has been promoted in {folder} yet: run the pipeline."
-        words = f"No model of {one.name} has been promoted in {folder} yet: run the pipeline for it."
+            return f"No model has been promoted in {place} yet: run the pipeline."
+        words = f"No model of {one.name} has been promoted in {place} yet: run the pipeline for it."
         if one is not self.default or not self.champions():
             return words
         return f"{words} Served: {self.served_in_words()}; MARKET chooses whom the routes without a market speak for."

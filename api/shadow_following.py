@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from api.metrics import Metrics
 from api.registry_errors import FORESEEN, in_words, sameness
 from api.shadow import ShadowModel
-from model_registry.registries import MarketRegistry
+from model_registry.store import MarketRegistry
 
 logger = logging.getLogger("api.shadow")
 

@@ -114,9 +114,12 @@ def publish(registry: Path, markets: list[str]) -> dict[str, str]:
 
 def record(instance: dg.DagsterInstance, markets: list[str], versions: dict[str, str], runs: int) -> None:
     """Record so many runs, of one market after another: a training, its promotion, a look at the answers, and again."""
-    leaderboards = dict[str, int]()
+    leaderboards: dict[str, int] = {}
     for number in range(runs):
         market, kind = markets[number % len(markets)], (number // len(markets)) % 3
+        if number % len(markets) == 0 and kind == 1:
+            made = dg.DagsterEventType.ASSET_MATERIALIZATION
+            leaderboards = dict(instance.get_latest_storage_id_by_partition(dg.AssetKey("leaderboard"), made))
         run = dg.DagsterRun(
             job_name=("training", "promotion", "monitoring")[kind],
             run_id=str(uuid4()),
@@ -124,23 +127,18 @@ def record(instance: dg.DagsterInstance, markets: list[str], versions: dict[str,
             tags={MARKET_TAG: market},
         )
         instance.run_storage.add_run(run)
-        for asset in (TRAINED, ("champion",), AFTER)[kind]:
-            materialize(instance, run, market, asset, versions, leaderboards)
+        assets = (TRAINED, ("champion",), AFTER)[kind]
+        chosen_from = leaderboards.get(market) if kind == 1 else None
+        made_of = [materialized(run, market, asset, versions[market], chosen_from) for asset in assets]
+        instance.event_log_storage.store_event_batch(made_of)
 
 
-def materialize(
-    instance: dg.DagsterInstance,
-    run: dg.DagsterRun,
-    market: str,
-    asset: str,
-    versions: dict[str, str],
-    leaderboards: dict[str, int],
-) -> None:
-    """Record that a run made an asset of a market."""
+def materialized(run: dg.DagsterRun, market: str, asset: str, version: str, chosen_from: int | None) -> EventLogEntry:
+    """What is recorded when a run has made an asset of a market; a champion, of a leaderboard by its storage id."""
     tags, metadata = {"dagster/data_version": uuid4().hex}, {"rows": dg.MetadataValue.int(30_000)}
-    if asset == "champion":
-        tags["dagster/input_event_pointer/leaderboard"] = str(leaderboards[market])
-        metadata["champion"] = dg.MetadataValue.text(versions[market])
+    if chosen_from is not None:
+        tags["dagster/input_event_pointer/leaderboard"] = str(chosen_from)
+        metadata["champion"] = dg.MetadataValue.text(version)
     made = dg.AssetMaterialization(asset, partition=market, metadata=metadata, tags=tags)
     event = DagsterEvent(
         event_type_value=dg.DagsterEventType.ASSET_MATERIALIZATION.value,
@@ -148,7 +146,7 @@ def materialize(
         step_key=asset,
         event_specific_data=StepMaterializationData(made, []),
     )
-    entry = EventLogEntry(
+    return EventLogEntry(
         error_info=None,
         level="debug",
         user_message="",
@@ -158,12 +156,6 @@ def materialize(
         job_name=run.job_name,
         dagster_event=event,
     )
-    instance.event_log_storage.store_event(entry)
-    if asset == "leaderboard":
-        found = instance.fetch_materializations(
-            dg.AssetRecordsFilter(asset_key=dg.AssetKey(asset), asset_partitions=[market]), limit=1
-        )
-        leaderboards[market] = found.records[0].storage_id
 
 
 def watched(group: int, seconds: float) -> Iterator[float]:

@@ -116,10 +116,10 @@ def batches_of(rows: Rows, size: int, column: str, random: np.random.Generator) 
 
 def main() -> None:
     """Measure the champion of the registry, and what else is named."""
-    registry = Registries(Path(os.environ.get("MODEL_REGISTRY") or "var/registry")).of(DEFAULT_MARKET)
+    registry = Registries(os.environ.get("MODEL_REGISTRY") or "var/registry").of(DEFAULT_MARKET)
     champion = registry.champion()
     if champion is None:
-        sys.exit(f"No model has been promoted in {registry.folder} yet: make demo")
+        sys.exit(f"No model has been promoted in {registry.place} yet: make demo")
     files = {"champion": registry.path(champion.version) / MODEL_FILE, **{name: Path(name) for name in sys.argv[1:]}}
     models = {name: Classifier(path.read_bytes()) for name, path in files.items()}
     models["without trees"] = Classifier(without_trees())

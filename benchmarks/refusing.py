@@ -11,7 +11,6 @@ import os
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import msgspec
 
@@ -64,10 +63,10 @@ def best(work: Callable[[], bytes]) -> tuple[int, float]:
 
 def main() -> None:
     """Measure each body both ways, beside the answering of 10,000 good rows."""
-    registry = Registries(Path(os.environ.get("MODEL_REGISTRY") or "var/registry")).of(DEFAULT_MARKET)
+    registry = Registries(os.environ.get("MODEL_REGISTRY") or "var/registry").of(DEFAULT_MARKET)
     pointer = registry.champion()
     if pointer is None:
-        sys.exit(f"No model has been promoted in {registry.folder} yet: make demo")
+        sys.exit(f"No model has been promoted in {registry.place} yet: make demo")
     champion = Champion.of(registry.open(pointer.version))
     print(f"champion {pointer.version}; best of {REPEATS}; beside 10,000 good rows answered with probabilities")
     print(f"{'':<32}{'sent':>10} {'':<8}{'answer':>12}{'':>8}{'time':>11}")

@@ -148,7 +148,7 @@ def wait_for_promotion(steps: Steps, daemon: subprocess.Popen[bytes]) -> None:
 
 def show_champion() -> Manifest:
     """The champion and the last decision, as the registry folder tells them; what is known of the champion."""
-    registry = Registries(Path(os.environ.get("MODEL_REGISTRY") or DEFAULT_REGISTRY)).of(market_name())
+    registry = Registries(os.environ.get("MODEL_REGISTRY") or DEFAULT_REGISTRY).of(market_name())
     champion, last = registry.champion(), registry.history()[-1]
     if champion is None:
         sys.exit(f"The gate kept the challenger out: {last.decision.reason}")

@@ -32,7 +32,8 @@ from model_registry.cli.terminal import label_width, print_table, print_wrapped,
 from model_registry.listing import Listing
 from model_registry.live import Live, read_live
 from model_registry.market import DEFAULT_MARKET, NEW_YORK
-from model_registry.registries import MarketRegistry, Registries
+from model_registry.registries import Registries
+from model_registry.store import MarketRegistry
 
 ROOT = Path(__file__).parents[1]
 FOLDER = Path("var/demo-loop")
@@ -56,7 +57,7 @@ class Story:
     @property
     def registry(self) -> MarketRegistry:
         """New York's."""
-        return Registries(Path(self.settings.model_registry)).of(DEFAULT_MARKET)
+        return Registries(self.settings.model_registry).of(DEFAULT_MARKET)
 
     @property
     def champion(self) -> str:

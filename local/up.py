@@ -142,7 +142,7 @@ def banner(settings: Settings) -> str:
     """Where everything is, and what to do next."""
     api = f"http://127.0.0.1:{settings.port}"
     try:
-        champion = Registries(Path(settings.model_registry)).of(settings.market).champion()
+        champion = Registries(settings.model_registry).of(settings.market).champion()
     except (HistoryDamaged, UnknownMarket) as error:
         serving = f"cannot tell its model, because {error}"
     else:
@@ -165,7 +165,7 @@ def banner(settings: Settings) -> str:
 def tell_news(settings: Settings, parts: list[Part], asked_to_stop: threading.Event) -> None:
     """A line for whatever happens, until it is to stop; exits where a part has ended."""
     with dg.DagsterInstance.get() as instance:
-        news = News(instance, Registries(Path(settings.model_registry)), settings.market, since=datetime.now(UTC))
+        news = News(instance, Registries(settings.model_registry), settings.market, since=datetime.now(UTC))
         while not asked_to_stop.wait(LOOK_SECONDS):
             for part in parts:
                 part.require_alive()

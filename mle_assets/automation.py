@@ -8,7 +8,7 @@ import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from mle_assets.io_managers import FolderIOManager
-from mle_assets.lineage import inputs, latest
+from mle_assets.lineage import Record, inputs, latest
 from mle_assets.listings.arrivals import KNOWN_ENDINGS, look_at_store, look_into_folders
 from mle_assets.monitoring.compaction import Look, news
 from mle_assets.monitoring.served import tables_of
@@ -70,7 +70,7 @@ def promote_best_model_sensor(markets: Iterable[str]) -> dg.SensorDefinition:
         new = {
             market: leaderboard
             for market, leaderboard in leaderboards.items()
-            if market not in champions or inputs(champions[market]).get("leaderboard") != leaderboard
+            if market not in champions or not _is_chosen_from(champions[market], leaderboard)
         }
         for market, leaderboard in new.items():
             yield dg.RunRequest(run_key=f"leaderboard-{leaderboard}", partition_key=market)
@@ -87,6 +87,13 @@ def latest_leaderboards(instance: dg.DagsterInstance, markets: Sequence[str]) ->
     materialized = dg.DagsterEventType.ASSET_MATERIALIZATION
     found = instance.get_latest_storage_id_by_partition(_LEADERBOARD, materialized, set(markets))
     return {market: found[market] for market in markets if market in found}
+
+
+def _is_chosen_from(champion: Record, leaderboard: int) -> bool:
+    # Whether a champion was chosen from the market's latest leaderboard. Dagster points to the latest of any market at
+    # that time; where that is a later one than the market's own, its own was there as well.
+    pointer = inputs(champion).get("leaderboard")
+    return pointer is not None and pointer >= leaderboard
 
 
 def new_snapshot_sensor(folder: str, markets: Iterable[str], default_market: str) -> dg.SensorDefinition:

@@ -1,4 +1,4 @@
-"""What an asset was made from: every upstream materialization, followed along Dagster's own pointers."""
+"""What an asset was made from: every upstream materialization of its market, found by Dagster's own pointers."""
 
 from collections.abc import Iterable
 from datetime import date
@@ -65,13 +65,12 @@ def trace(instance: dg.DagsterInstance, market: str, *keys: str) -> Lineage:
     different versions of the same one: ranking or comparing those would be comparing unlike things.
     """
     records: dict[str, Record] = {}
-    open_ends: list[tuple[str, int | None]] = [(key, None) for key in keys]
+    open_ends = [(key, _known(key, materialization(instance, market, key))) for key in keys]
     while open_ends:
-        key, storage_id = open_ends.pop()
+        key, record = open_ends.pop()
         seen = records.get(key)
-        if seen is not None and storage_id in (None, seen.storage_id):
+        if seen is not None and seen.storage_id == record.storage_id:
             continue
-        record = _record(instance, market, key, storage_id)
         if seen is not None and _tag(seen, _DATA_VERSION) != _tag(record, _DATA_VERSION):
             raise LineageBroken(
                 f"{' and '.join(keys)} were made from two versions of {key}: run the training job again, from "
@@ -79,7 +78,9 @@ def trace(instance: dg.DagsterInstance, market: str, *keys: str) -> Lineage:
             )
         if seen is None or record.storage_id > seen.storage_id:
             records[key] = record
-        open_ends.extend(inputs(record).items())
+        for name, pointer in inputs(record).items():
+            if name not in records or records[name].storage_id != pointer:
+                open_ends.append((name, _known(name, made_from(instance, market, record, name))))
     return Lineage(records)
 
 
@@ -92,13 +93,21 @@ def snapshot_behind(instance: dg.DagsterInstance, market: str, key: str) -> Snap
 
 
 def materialization(
-    instance: dg.DagsterInstance, market: str, key: str, storage_id: int | None = None
+    instance: dg.DagsterInstance,
+    market: str,
+    key: str,
+    storage_id: int | None = None,
+    before: int | None = None,
 ) -> Record | None:
-    """A market's latest materialization of an asset, or the one with that storage id; None where none is on record."""
+    """A market's latest materialization of an asset, or the one with that storage id, or the latest before another.
+
+    None where none is on record.
+    """
     wanted = AssetRecordsFilter(
         asset_key=dg.AssetKey.from_user_string(key),
         asset_partitions=[market],
         storage_ids=None if storage_id is None else [storage_id],
+        before_storage_id=before,
     )
     found = instance.fetch_materializations(wanted, limit=1).records
     return found[0] if found else None
@@ -124,7 +133,11 @@ def latest(
 
 
 def inputs(record: Record) -> dict[str, int | None]:
-    """What a materialization was made from: the storage id of each input's own, by key; None where it is not told."""
+    """What a materialization was made from: of each input the storage id of its latest materialization at that time.
+
+    That may be another market's, where two are trained at once: Dagster looks at the asset, not at its partition. None
+    where it is not told. See made_from for the market's own.
+    """
     tags = (record.asset_materialization.tags if record.asset_materialization else None) or {}
     return {
         name.removeprefix(_POINTER): int(value) if value.isdigit() else None
@@ -133,8 +146,17 @@ def inputs(record: Record) -> dict[str, int | None]:
     }
 
 
-def _record(instance: dg.DagsterInstance, market: str, key: str, storage_id: int | None) -> Record:
-    found = materialization(instance, market, key, storage_id)
+def made_from(instance: dg.DagsterInstance, market: str, record: Record, key: str) -> Record | None:
+    """The market's own materialization of an input that another one was made from; None where none is on record.
+
+    Where Dagster points to another market's, it is this one's latest before: one run of a market follows the other.
+    """
+    pointer = inputs(record).get(key)
+    found = materialization(instance, market, key, storage_id=pointer)
+    return found or materialization(instance, market, key, before=record.storage_id)
+
+
+def _known(key: str, found: Record | None) -> Record:
     if found is None:
         raise LineageBroken(
             f"Dagster has no record of how {key} was made: run the training job on this instance "

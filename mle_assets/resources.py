@@ -42,7 +42,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     asset_folder: str = "var/assets"
     """Path or URL where tables, models and evaluations are kept between steps."""
     model_registry: str = DEFAULT_REGISTRY
-    """The registry folder; the API is given the same."""
+    """The registry, a folder or a URL; the API is given the same."""
     gate_confidence: Annotated[float, Meta(ge=0.5, lt=1)] = 0.95
     """How sure the gate must be that a challenger is better, from 0.5 to below 1."""
     gate_margin: float = 0.0

@@ -7,11 +7,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from model_registry import disk
-from model_registry.classifier import MANIFEST_FILE, MODEL_FILE, REPORT_FILE
-from model_registry.store import Registry
-
-_FILES = (MANIFEST_FILE, MODEL_FILE, REPORT_FILE)
-_LARGEST_FILE = 2**30
+from model_registry.store import MOST_FILE, VERSION_FILES, Registry
 
 
 class BadArchive(Exception):
@@ -24,14 +20,13 @@ def export_version(registry: Registry, version: str, file: Path) -> None:
     Raises FileExistsError where the file is there already, ModelRefused where the version is damaged.
     """
     registry.open(version)
-    folder = registry.path(version)
     content = io.BytesIO()
     with tarfile.open(fileobj=content, mode="w", format=tarfile.USTAR_FORMAT) as archive:
-        for name in _FILES:
+        for name in VERSION_FILES:
             entry = tarfile.TarInfo(f"{version}/{name}")
-            entry.size = (folder / name).stat().st_size
-            with (folder / name).open("rb") as source:
-                archive.addfile(entry, source)
+            file_content = registry.file(version, name)
+            entry.size = len(file_content)
+            archive.addfile(entry, io.BytesIO(file_content))
     unfinished = file.with_name(f".{file.name}.{uuid4().hex}")
     try:
         disk.write(unfinished, content.getvalue())
@@ -61,10 +56,10 @@ def import_version(registry: Registry, file: Path) -> str:
     except (tarfile.TarError, EOFError, OSError) as error:
         raise BadArchive(f"{file} cannot be read as an archive of a version: {error}") from error
     versions = {name.split("/")[0] for name in files}
-    if len(versions) != 1 or set(files) != {f"{next(iter(versions))}/{name}" for name in _FILES}:
+    if len(versions) != 1 or set(files) != {f"{next(iter(versions))}/{name}" for name in VERSION_FILES}:
         raise BadArchive(
-            f"{file} is refused: it holds {', '.join(sorted(files)) or 'nothing'}, not just the {', '.join(_FILES)} "
-            "of one version"
+            f"{file} is refused: it holds {', '.join(sorted(files)) or 'nothing'}, not just the "
+            f"{', '.join(VERSION_FILES)} of one version"
         )
     [version] = versions
     if version in ("", ".", ".."):
@@ -78,6 +73,6 @@ def _content(archive: tarfile.TarFile, entry: tarfile.TarInfo) -> bytes:
     source = archive.extractfile(entry) if entry.isreg() else None
     if source is None:
         raise tarfile.TarError(f"{entry.name} is not a plain file")
-    if entry.size > _LARGEST_FILE:
+    if entry.size > MOST_FILE:
         raise tarfile.TarError(f"{entry.name} says it is {entry.size:,} bytes")
     return source.read()

@@ -1,7 +1,8 @@
 """The model that answers: one ONNX session, the same for the evaluation, the gate and the API."""
 
+import errno
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -103,25 +104,49 @@ def open_version(folder: Path) -> PublishedModel:
     Raises ModelRefused with the difference; nothing that fails a check is ever returned.
     """
     try:
-        manifest = read_manifest(disk.read(folder / MANIFEST_FILE, MOST_MANIFEST))
-        model = _read(folder / MODEL_FILE, manifest.model)
-        report = _read(folder / REPORT_FILE, manifest.report)
-        _check_files(folder, manifest, model, report)
+        return verified(folder.name, lambda name, published: disk.read(folder / name, most_of(published)))
+    except OSError as error:
+        raise ModelRefused(f"version {folder.name} cannot be read: {error}") from error
+
+
+def verified(version: str, read: Callable[[str, FileDigest | None], bytes]) -> PublishedModel:
+    """The model in a version's files, as `open_version` says; what `read` raises is let through.
+
+    `read` is given a file's name and what was published under it (None of the manifest), and raises OSError, its number
+    EFBIG, for a larger one.
+    """
+    try:
+        manifest = read_manifest(read(MANIFEST_FILE, None))
+        model, report = (
+            _read(read, name, published)
+            for name, published in ((MODEL_FILE, manifest.model), (REPORT_FILE, manifest.report))
+        )
+        _check_files(version, manifest, model, report)
         _check_signature(manifest)
         classifier = Classifier(model)
         _check_golden(classifier, manifest)
         _check_background(manifest)
     except (ModelRefused, ManifestRefused) as error:
-        raise ModelRefused(f"version {folder.name} is refused: {error}") from error
-    except OSError as error:
-        raise ModelRefused(f"version {folder.name} cannot be read: {error}") from error
+        raise ModelRefused(f"version {version} is refused: {error}") from error
     return PublishedModel(manifest, classifier, report)
 
 
-def _read(path: Path, published: FileDigest) -> bytes:
-    # One byte more than was published is enough to know that it is another file.
-    with path.open("rb") as file:
-        return file.read(published.bytes + 1)
+def most_of(published: FileDigest | None) -> int:
+    """How many bytes a file may have of which that was published; None stands for a manifest."""
+    return MOST_MANIFEST if published is None else published.bytes
+
+
+def _read(read: Callable[[str, FileDigest | None], bytes], name: str, published: FileDigest) -> bytes:
+    try:
+        return read(name, published)
+    except OSError as error:
+        if error.errno != errno.EFBIG:
+            raise
+        raise ModelRefused(_another_file(name)) from error
+
+
+def _another_file(name: str) -> str:
+    return f"{name} is not the file that was published: its SHA-256 or size differs"
 
 
 def _check_ends(session: ort.InferenceSession) -> None:
@@ -135,14 +160,14 @@ def _check_ends(session: ort.InferenceSession) -> None:
         raise ModelRefused(f"the model has no output 'probabilities' of {len(CATEGORIES)} float32")
 
 
-def _check_files(folder: Path, manifest: Manifest, model: bytes, report: bytes) -> None:
+def _check_files(version: str, manifest: Manifest, model: bytes, report: bytes) -> None:
     if digest(model) != manifest.model:
-        raise ModelRefused(f"{MODEL_FILE} is not the file that was published: its SHA-256 or size differs")
+        raise ModelRefused(_another_file(MODEL_FILE))
     if digest(report) != manifest.report:
-        raise ModelRefused(f"{REPORT_FILE} is not the file that was published: its SHA-256 or size differs")
+        raise ModelRefused(_another_file(REPORT_FILE))
     named = version_id(manifest.candidate, manifest.model.sha256)
-    if not folder.name == manifest.version == named:
-        raise ModelRefused(f"the folder is named {folder.name}, the manifest {manifest.version}, the model {named}")
+    if not version == manifest.version == named:
+        raise ModelRefused(f"the folder is named {version}, the manifest {manifest.version}, the model {named}")
 
 
 def _check_signature(manifest: Manifest) -> None:

@@ -92,15 +92,16 @@ class HistoryDamaged(Exception):
     """champion.json or history.jsonl holds something that this code did not write."""
 
 
-def read_champion(content: bytes) -> Champion:
+def read_champion(
+    content: bytes,
+    cure: str = "remove it, see with `models history` which version was the champion, and make it that again with "
+    "`models promote` (`models --market ...` where there are several markets)",
+) -> Champion:
     """The pointer in the content of champion.json; raises HistoryDamaged for anything else."""
     try:
         return msgspec.json.decode(content, type=Champion)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise HistoryDamaged(
-            f"champion.json is damaged ({error}): remove it, see with `models history` which version was the champion, "
-            "and make it that again with `models promote` (`models --market ...` where there are several markets)"
-        ) from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise HistoryDamaged(f"champion.json is damaged ({error}): {cure}") from error
 
 
 def whole_lines(content: bytes) -> bytes:

@@ -2,17 +2,11 @@
 
 from datetime import datetime
 from pathlib import Path
-from uuid import uuid4
 
 import msgspec
 
-from model_registry import disk
 from model_registry.history import Decision
 from model_registry.store import Registry
-
-FOLDER = "live"
-MOST_LIVE = 1_000_000
-"""The largest file of live figures that is read, in bytes; one has some thousand."""
 
 
 class Rival(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,38 +62,26 @@ class LiveDamaged(Exception):
     """A file of live figures holds something that this code did not write."""
 
 
-def write_live(registry: Registry, live: Live) -> Path:
-    """Put the figures in place of the last ones, by one rename; raises UnknownVersion for one that is not there."""
-    registry.path(live.version)
-    target = live_file(registry, live.version)
-    folder = target.parent
-    folder.mkdir(exist_ok=True)
-    replacement = folder / f".{live.version}.{uuid4().hex}"
-    try:
-        disk.write(replacement, msgspec.json.format(msgspec.json.encode(live), indent=2))
-        replacement.replace(target)
-    finally:
-        replacement.unlink(missing_ok=True)
-    disk.sync_folder(folder)
-    return target
+def write_live(registry: Registry, live: Live) -> Path | str:
+    """Put the figures in place of the last ones, at once; raises UnknownVersion for one that is not there.
 
-
-def live_file(registry: Registry, version: str) -> Path:
-    """Where the latest figures of a version are, if there are any."""
-    return registry.folder / FOLDER / f"{version}.json"
+    Returns where they are.
+    """
+    registry.put_live(live.version, msgspec.json.format(msgspec.json.encode(live), indent=2))
+    return registry.live_place(live.version)
 
 
 def read_live(registry: Registry, version: str) -> Live | None:
     """The latest figures of a version, or None where nobody has looked yet; raises LiveDamaged for anything else."""
-    path = live_file(registry, version)
-    try:
-        content = disk.read(path, MOST_LIVE)
-    except FileNotFoundError:
+    content = registry.live_bytes(version)
+    if content is None:
         return None
     try:
         return msgspec.json.decode(content, type=Live)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise LiveDamaged(f"{path} is damaged ({error}): remove it, the next monitoring run writes it anew") from error
+        raise LiveDamaged(
+            f"{registry.live_place(version)} is damaged ({error}): remove it, the next monitoring run writes it anew"
+        ) from error
 
 
 def quoting_the_shadow(decision: Decision, registry: Registry, version: str) -> Decision:

@@ -13,11 +13,12 @@ from pathlib import Path
 from uuid import uuid4
 
 from model_registry import disk
+from model_registry.folder_store import FolderRegistry
 from model_registry.history import HistoryDamaged
-from model_registry.live import FOLDER as _LIVE
 from model_registry.manifest import ManifestRefused
 from model_registry.market import NEW_YORK
-from model_registry.store import Registry, UnknownVersion
+from model_registry.store import LIVE as _LIVE
+from model_registry.store import UnknownVersion
 
 _VERSIONS, _POINTER, _HISTORY, _SHADOW = "versions", "champion.json", "history.jsonl", "shadow.json"
 _ASSEMBLING, _REMOVED = ".taking-over", ".taken-over"
@@ -34,7 +35,7 @@ def market_of(folder: Path) -> str | None:
     """
     if not any((folder / part).exists() for part in (_POINTER, _HISTORY, _VERSIONS)):
         return None
-    registry = Registry(folder)
+    registry = FolderRegistry(folder)
     versions = registry.versions()
     with suppress(HistoryDamaged, OSError):
         champion = registry.champion()
@@ -64,7 +65,7 @@ def take_over(folder: Path, patience: float) -> None:
         new = folder / market
         if not new.exists():
             _copy(folder, new)
-        elif not _holds_all_of(Registry(folder), Registry(new)):
+        elif not _holds_all_of(FolderRegistry(folder), FolderRegistry(new)):
             raise TwoRegistries(
                 f"the registry {folder} holds models of {market} in two places, {folder / _VERSIONS} and {new}, as "
                 f"where an older version of this software has written to it since: move {_VERSIONS}, {_POINTER} and "
@@ -76,7 +77,7 @@ def take_over(folder: Path, patience: float) -> None:
 def _copy(old: Path, new: Path) -> None:
     assembled = old / _ASSEMBLING / new.name
     (assembled / _VERSIONS).mkdir(parents=True)
-    for version in Registry(old).versions():
+    for version in FolderRegistry(old).versions():
         (assembled / _VERSIONS / version).mkdir()
         for file in (old / _VERSIONS / version).iterdir():
             _link(file, assembled / _VERSIONS / version / file.name)
@@ -105,7 +106,7 @@ def _link(file: Path, to: Path) -> None:
         disk.write(to, file.read_bytes())
 
 
-def _holds_all_of(old: Registry, new: Registry) -> bool:
+def _holds_all_of(old: FolderRegistry, new: FolderRegistry) -> bool:
     events = old.history()
     return set(old.versions()) <= set(new.versions()) and new.history()[: len(events)] == events
 

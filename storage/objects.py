@@ -24,6 +24,8 @@ from obstore.exceptions import (
 )
 from obstore.store import ObjectStore, from_url
 
+from storage.errors import Changed, StoreAway, UnsafeStore
+
 if TYPE_CHECKING:
     from obstore import UpdateVersion
 
@@ -40,26 +42,6 @@ MOST_TOLD = 300
 """So many characters of what the store said are told on."""
 PROBES = ".probe"
 """Where `probe` tries the store out."""
-
-
-class StoreAway(OSError):
-    """The store cannot be reached, does not answer in time, or refuses the request."""
-
-    def __init__(self, sentence: str) -> None:
-        """Say it in one sentence, with the store's address and the cure."""
-        super().__init__(errno.EIO, sentence)
-
-    def __str__(self) -> str:
-        """The sentence alone."""
-        return str(self.strerror)
-
-
-class Changed(Exception):
-    """An object was to replace another one that is not there any more as it was seen."""
-
-
-class UnsafeStore(Exception):
-    """The store lets two conditional writers win: nothing can be decided on it."""
 
 
 class Tag(NamedTuple):

@@ -31,7 +31,7 @@ class Pipeline:
 
     @property
     def registry(self) -> MarketRegistry:
-        return Registries(Path(self.settings.model_registry)).of(DEFAULT_MARKET)
+        return Registries(self.settings.model_registry).of(DEFAULT_MARKET)
 
     @property
     def folder(self) -> Path:

@@ -4,6 +4,7 @@ Requests have their turn one after another, so its conditional writes are as ato
 """
 
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -132,6 +133,7 @@ class Faulty:
 
 def main() -> None:
     """Serve until killed, and say on which port."""
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)  # or every request is told of
     import boto3  # here, for the tests' own process need not load any of it
     from moto.server import DomainDispatcherApplication, create_backend_app
     from werkzeug.serving import make_server

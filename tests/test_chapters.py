@@ -24,8 +24,8 @@ from mle_assets.models.onnx_export import export
 from mle_assets.resources import Settings as PipelineSettings
 from model_registry.classifier import Classifier
 from model_registry.cli.main import models
+from model_registry.folder_store import FolderRegistry
 from model_registry.listing import EXAMPLE, Listing
-from model_registry.store import Registry
 from tests.api.server import Server, serving
 from tests.making import PROMOTE, publish
 
@@ -169,7 +169,7 @@ def test_every_models_command_is_in_the_chapter_of_the_registry_and_no_other_is_
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A service with a champion."""
-    registry = Registry(tmp_path_factory.mktemp("registry"))
+    registry = FolderRegistry(tmp_path_factory.mktemp("registry"))
     registry.promote(publish(registry, 0), PROMOTE, run_id="run-1", actor="test")
     with serving(registry.folder, tmp_path_factory.mktemp("log") / "api.log") as running:
         yield running

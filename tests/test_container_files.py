@@ -9,14 +9,26 @@ from typing import Any
 import pytest
 import yaml
 from dagster._core.instance.config import dagster_instance_config
+from dagster._serdes import ConfigurableClassData
 
 from api.settings import Settings as ApiSettings
 from containers.start import settings, write_settings
+from mle_assets.celery_launcher import WatchedCeleryRunLauncher
+from mle_assets.compute_logs import ObjectComputeLogManager
 from mle_assets.resources import Settings as PipelineSettings
+from mle_assets.run_coordinator import RunsForWorkers
 
 ROOT = Path(__file__).parents[1]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+
+
+class Merging(yaml.SafeLoader):
+    """Reads compose files with `!reset`, by which a file takes away what the one before it says."""
+
+
+Merging.add_constructor("!reset", lambda *_: None)
+CLUSTER: dict[str, Any] = yaml.load((ROOT / "compose.cluster.yaml").read_text(), Merging)  # noqa: S506 (a safe one)
 VOLUMES = {"database", "assets", "registry", "predictions"}
 OURS = ("code", "webserver", "daemon", "api", "gateway")
 
@@ -33,6 +45,37 @@ def test_dagster_takes_the_settings_that_a_container_writes(tmp_path: Path, monk
     taken, _ = dagster_instance_config(str(tmp_path))
     assert taken["storage"]["custom"]["class"] == "PatientPostgresStorage"
     assert [file.name for file in tmp_path.iterdir()] == ["dagster.yaml"]
+
+
+def test_with_a_broker_runs_go_to_workers_and_all_else_stays() -> None:
+    differing = {
+        name for name in settings() | settings(cluster=True) if settings().get(name) != settings(True).get(name)
+    }
+    assert differing == {"run_launcher", "run_queue", "run_coordinator", "run_monitoring", "compute_logs"}
+    assert "run_queue" not in settings(cluster=True)
+    watched = settings(cluster=True)["run_monitoring"]
+    assert watched == {
+        **yaml.safe_load((ROOT / "dagster.yaml").read_text())["run_monitoring"],
+        "poll_interval_seconds": 5,
+    }
+
+
+def test_dagster_takes_the_settings_of_a_cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in ("POSTGRES_HOST", "POSTGRES_USER", "POSTGRES_PASSWORD", "POSTGRES_DB"):
+        monkeypatch.setenv(variable, "x")
+    monkeypatch.setenv("CELERY_BROKER", "redis://127.0.0.1:1/0")
+    monkeypatch.setenv("LARGE_MARKETS", "")
+    monkeypatch.setenv("STEP_LOGS", "s3://bucket/step-logs")
+    write_settings(tmp_path, cluster=True)
+    taken, _ = dagster_instance_config(str(tmp_path))
+    for part, made in (
+        ("run_launcher", WatchedCeleryRunLauncher),
+        ("run_coordinator", RunsForWorkers),
+        ("compute_logs", ObjectComputeLogManager),
+    ):
+        described = taken[part]
+        data = ConfigurableClassData(described["module"], described["class"], yaml.safe_dump(described["config"]))
+        assert isinstance(data.rehydrate(as_type=made), made)
 
 
 def test_settings_of_an_older_image_are_replaced(tmp_path: Path) -> None:
@@ -103,6 +146,33 @@ def test_no_service_gets_the_docker_socket_or_a_folder_of_the_machine() -> None:
     assert "predictions:/app/var/predictions:ro" in SERVICES["code"]["volumes"]
 
 
+def test_a_cluster_shares_no_volume_between_services() -> None:
+    # What compose.yaml mounts stays where it is on the first machine, for `models copy` to read and write.
+    mounts = {name: service.get("volumes") for name, service in CLUSTER["services"].items() if service.get("volumes")}
+    assert mounts == {"redis": ["broker:/data"], "objects": ["objects:/data"]}
+    assert "volumes" in CLUSTER["services"]["worker"]  # reset: those of the service that it extends
+
+
+def test_the_api_of_a_cluster_reaches_the_object_store_and_neither_database_nor_broker() -> None:
+    in_network = {
+        network: {name for name, service in CLUSTER["services"].items() if network in service.get("networks", [])}
+        for network in ("pipeline", "store", "serving")
+    }
+    assert in_network == {"pipeline": {"redis", "objects"}, "store": {"objects", "api"}, "serving": {"api"}}
+
+
+def test_every_further_service_of_a_cluster_has_limits_bounded_logs_and_time_to_stop() -> None:
+    for name in ("redis", "objects"):
+        service = CLUSTER["services"][name]
+        assert service["restart"] == "unless-stopped", name
+        assert {"mem_limit", "pids_limit"} <= set(service), name
+        assert service["logging"]["options"] == {"max-size": "10m", "max-file": "3"}, name
+        assert service["stop_grace_period"] in {"30s", "1m"}, name
+        assert "ports" not in service, name
+    for name, extended in (("worker", "code"), ("large-worker", "worker")):
+        assert CLUSTER["services"][name]["extends"]["service"] == extended
+
+
 def test_only_the_gateway_and_the_ui_are_published() -> None:
     assert {name for name, service in SERVICES.items() if "ports" in service} == {"gateway", "webserver"}
     # API_PORTS is what older .env files set.
@@ -148,11 +218,16 @@ def test_no_file_holds_a_password() -> None:
     given = re.findall(r"POSTGRES_PASSWORD[:=] ?(.*)", (ROOT / "compose.yaml").read_text())
     assert given
     assert all(value.startswith("${POSTGRES_PASSWORD:?") for value in given)
-    assert re.findall(r"^POSTGRES_PASSWORD=(.*)$", (ROOT / ".env.example").read_text(), re.MULTILINE) == [""]
+    cluster = (ROOT / "compose.cluster.yaml").read_text()
+    for secret in ("REDIS_PASSWORD", "AWS_SECRET_ACCESS_KEY"):
+        assert len(re.findall(rf"\$\{{{secret}:\?", cluster)) == len(re.findall(rf"\$\{{{secret}", cluster)) > 1
+    secrets = r"^#?(?:POSTGRES_PASSWORD|REDIS_PASSWORD|AWS_SECRET_ACCESS_KEY)=(.*)$"
+    assert re.findall(secrets, (ROOT / ".env.example").read_text(), re.MULTILINE) == ["", "", ""]
 
 
 def test_everything_the_compose_file_asks_for_is_in_the_example() -> None:
-    asked = set(re.findall(r"\$\{(\w+):", (ROOT / "compose.yaml").read_text()))
+    files = ("compose.yaml", "compose.cluster.yaml", "compose.machines.yaml")
+    asked = {name for file in files for name in re.findall(r"\$\{(\w+):", (ROOT / file).read_text())}
     # Set by make, by compose itself, or where images come from elsewhere.
     asked -= {"GIT_COMMIT", "COMPOSE_PROJECT_NAME"}
     asked -= {"API_PORTS"}  # what API_PORT was called

@@ -52,7 +52,7 @@ def latest(instance: dg.DagsterInstance, asset: str) -> dict[str, int]:
 
 
 def test_a_training_of_one_market_leaves_the_others_files_champion_and_history_as_they_are(both: Pipeline) -> None:
-    registries = Registries(Path(both.settings.model_registry))
+    registries = Registries(both.settings.model_registry)
     new_york = registries.of("new-york")
     champion, history = new_york.champion(), new_york.history()
     before = content(both.assets), content(new_york.folder), latest(both.instance, "leaderboard")

@@ -37,19 +37,20 @@ from model_registry.market import Market
 from model_registry.old_layout import TwoRegistries
 from model_registry.registries import Registries
 from model_registry.store import ChampionChanged, Registry, UnknownVersion
+from storage.errors import UnsafeStore
 
 
 class Release(dg.ConfigurableResource[None]):
     """Where models are published, and how much better a challenger has to be."""
 
-    registry_folder: str = Field(description="The registry folder, which the API is given as well.")
+    registry_folder: str = Field(description="The registry, a folder or a URL, which the API is given as well.")
     confidence: float = Field(description="How sure the gate must be that a challenger is better, from 0.5 to below 1.")
     margin: float = Field(description="By how much log loss a challenger must be better, at least.")
     git_commit: str | None = Field(description="The commit that the manifest of a published model names.")
 
     def registries(self) -> Registries:
         """Those of all markets."""
-        return Registries(Path(self.registry_folder))
+        return Registries(self.registry_folder)
 
 
 class NotTheRankedModel(Exception):
@@ -65,6 +66,7 @@ _EXPECTED = (
     RegistryBusy,
     TwoRegistries,
     UnknownVersion,
+    UnsafeStore,
 )
 
 
@@ -202,9 +204,13 @@ def _metadata(
         **next((published_figures(known) for known in manifests if known.version == in_production), {}),
         **published_figures(published.manifest, prefix="challenger_"),
         **decision_figures(decision),
-        "registry": dg.MetadataValue.path(str(registry.folder.resolve())),
-        "challenger_version": dg.MetadataValue.path(str(registry.path(challenger).resolve())),
+        "registry": _where(registry.place),
+        "challenger_version": _where(registry.place_of(challenger)),
     }
+
+
+def _where(place: Path | str) -> dg.MetadataValue[Any]:
+    return dg.MetadataValue.path(str(place.resolve())) if isinstance(place, Path) else dg.MetadataValue.text(place)
 
 
 def _pictures(registry: Registry, challenger: str, decision: Decision) -> dict[str, Picture]:

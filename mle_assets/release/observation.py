@@ -9,8 +9,8 @@ from mle_assets.release.champion import Release
 from mle_assets.release.figures import decision_figures, published_figures
 from model_registry.history import Champion, HistoryDamaged
 from model_registry.manifest import ManifestRefused
-from model_registry.registries import MarketRegistry, Registries
-from model_registry.store import UnknownVersion
+from model_registry.registries import Registries
+from model_registry.store import MarketRegistry, UnknownVersion
 
 _CHAMPION = dg.AssetKey("champion")
 _CHECK = "the_registry_agrees"
@@ -126,7 +126,7 @@ def observe_champion_sensor(markets: Iterable[str]) -> dg.SensorDefinition:
         try:
             pointers = _pointers(instance, registries)
         except OSError as error:
-            return dg.SkipReason(f"The registry {registries.folder} cannot be read: {error}")
+            return dg.SkipReason(f"The registry {registries.place} cannot be read: {error}")
         # What is wrong with one that cannot be read is said by the check.
         named = {
             market: pointer
@@ -143,7 +143,7 @@ def observe_champion_sensor(markets: Iterable[str]) -> dg.SensorDefinition:
         if telling:
             sentence = f"The run that put {named[telling[0]].version} into production tells Dagster itself."
         elif not any(pointers.values()):
-            sentence = f"The registry {registries.folder} has no champion yet."
+            sentence = f"The registry {registries.place} has no champion yet."
         else:
             passed, sentence = _agreements(instance, registries, pointers)
             if latest_evaluation(instance) != (passed, sentence):

@@ -35,7 +35,7 @@ def command(*words: str) -> str:
     context = click.get_current_context().find_root()
     told = [
         word
-        for option, name in (("--registry", "folder"), ("--market", "market"))
+        for option, name in (("--registry", "place"), ("--market", "market"))
         if context.get_parameter_source(name) is ParameterSource.COMMANDLINE
         for word in (option, shlex.quote(str(context.params[name])))
     ]

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import click
 
+from model_registry.cli.copying import copy_command
 from model_registry.cli.markets import markets
 from model_registry.cli.monitoring import forget, live
-from model_registry.cli.options import Chosen
+from model_registry.cli.options import ADDRESS, Chosen
 from model_registry.cli.reading import card, diff, history, list_versions, show_version
 from model_registry.cli.verification import verify
 from model_registry.cli.writing import export_command, import_command, promote, prune, rollback, shadow
@@ -23,13 +24,13 @@ from model_registry.settings import DEFAULT_REGISTRY
 )
 @click.option(
     "--registry",
-    "folder",
+    "place",
     envvar="MODEL_REGISTRY",
     default=DEFAULT_REGISTRY,
     show_default=True,
     show_envvar=True,
-    type=click.Path(file_okay=False, readable=False, path_type=Path),
-    help="The registry folder.",
+    type=ADDRESS,
+    help="The registry: a folder or a URL.",
 )
 @click.option(
     "--market",
@@ -39,9 +40,9 @@ from model_registry.settings import DEFAULT_REGISTRY
     help=f"Whose models; unless told, those of the only market there, or of {DEFAULT_MARKET}.",
 )
 @click.pass_context
-def models(context: click.Context, folder: Path, market: str | None) -> None:
+def models(context: click.Context, place: Path | str, market: str | None) -> None:
     """Look after the published models: list, compare, promote, roll back, verify."""
-    context.obj = Chosen(Registries(folder), market)
+    context.obj = Chosen(Registries(place), market)
 
 
 for command in (
@@ -57,6 +58,7 @@ for command in (
     prune,
     export_command,
     import_command,
+    copy_command,
     markets,
     live,
     forget,

@@ -12,8 +12,8 @@ from model_registry.cli.reading import print_json
 from model_registry.cli.refusals import in_words
 from model_registry.cli.terminal import fitted, new_table, print_table, print_wrapped, terminal_width
 from model_registry.history import HistoryDamaged
-from model_registry.registries import MarketRegistry
 from model_registry.shadow import ShadowDamaged
+from model_registry.store import MarketRegistry
 
 
 @click.command()
@@ -29,7 +29,7 @@ def markets(chosen: Chosen, *, as_json: bool) -> None:
         print_json(found)
         return
     if not found:
-        print_wrapped(f"No model has been published in {registries.folder} yet: run the pipeline.")
+        print_wrapped(f"No model has been published in {registries.place} yet: run the pipeline.")
         return
     shadows = any(one["shadow"] for one in found)
     titles = [title for title in _COLUMNS if shadows or title != "shadow"]

@@ -99,7 +99,7 @@ def _erase_objects(log: str, request_id: str | None, listing_id: int | None) -> 
 def _champion(registry: Registry) -> str:
     champion = registry.champion()
     if champion is None:
-        raise UnknownVersion(f"no model has been promoted in {registry.folder} yet: name a version")
+        raise UnknownVersion(f"no model has been promoted in {registry.place} yet: name a version")
     return champion.version
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import wraps
+from pathlib import Path
 from typing import Any, Concatenate, NamedTuple
 
 import click
@@ -9,8 +10,9 @@ import click
 from model_registry.cli.refusals import in_words
 from model_registry.manifest import Manifest, ManifestRefused
 from model_registry.market import DEFAULT_MARKET
-from model_registry.registries import MarketRegistry, Registries
-from model_registry.store import Registry, UnknownVersion
+from model_registry.registries import Registries
+from model_registry.store import MarketRegistry, Registry, UnknownVersion
+from storage.address import BadAddress, is_url
 
 
 def _said(_context: click.Context, _parameter: click.Parameter, reason: str) -> str:
@@ -19,6 +21,23 @@ def _said(_context: click.Context, _parameter: click.Parameter, reason: str) -> 
     return reason
 
 
+class _Address(click.ParamType[Path | str]):
+    """A folder or the URL of an object store."""
+
+    name = "place"
+    _folder = click.Path(file_okay=False, readable=False, path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path | str:
+        """The URL as it is, the folder as a path."""
+        try:
+            if isinstance(value, str) and is_url(value):
+                return value
+        except BadAddress as error:
+            self.fail(f"{error}.", param, ctx)
+        return self._folder.convert(value, param, ctx)
+
+
+ADDRESS = _Address()
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 because = click.option("--reason", required=True, callback=_said, help="Why; it goes into the history.")
 with_details = click.option(
@@ -62,7 +81,7 @@ def full_id(registry: Registry, part: str) -> str:
         return found[0]
     if found:
         raise UnknownVersion(f"{part!r} may be any of {', '.join(found)}: give more of it")
-    raise UnknownVersion(f"the registry {registry.folder} holds no version {part!r}: see `models list`")
+    raise UnknownVersion(f"the registry {registry.place} holds no version {part!r}: see `models list`")
 
 
 def manifest_of(registry: Registry, part: str) -> Manifest:

@@ -1,5 +1,7 @@
 """The commands that only look: list, show, diff, card, history."""
 
+import tempfile
+from pathlib import Path
 from typing import Any
 
 import click
@@ -41,13 +43,13 @@ def list_versions(registry: Registry, *, as_json: bool) -> None:
         return
     held = len(manifests) + len(damaged)
     if not held:
-        print_wrapped(f"No model has been published in {registry.folder} yet: run the pipeline.")
+        print_wrapped(f"No model has been published in {registry.place} yet: run the pipeline.")
         return
     signs = {production: _CHAMPION, shadow: _SHADOW}
     print_table(version_table(manifests, list(damaged), signs, terminal_width()), fold=False)
     which = _CHAMPION if production else "None of them"
     beside = f", {_SHADOW} its shadow" if shadow else ""
-    print_wrapped(f"{which} is the champion{beside}. {registry.folder} holds {counted(held)}.")
+    print_wrapped(f"{which} is the champion{beside}. {registry.place} holds {counted(held)}.")
     for version, problem in damaged.items():
         print_wrapped(f"{version}: {problem}")
     ids, newest = registry.versions(), manifests[0].version if manifests else None
@@ -147,9 +149,17 @@ def card(registry: Registry, version: str) -> None:
     if terminal_width() is None:
         click.echo(page, nl=False)
         return
-    file = (registry.path(found) / REPORT_FILE).resolve()
+    place = registry.place_of(found)
+    file = (place / REPORT_FILE).resolve() if isinstance(place, Path) else _downloaded(f"{found}.html", page)
     opened = click.launch(file.as_uri()) == 0
     print_wrapped(f"{'Opened' if opened else 'No browser could be started: open'} {file}")
+
+
+def _downloaded(name: str, page: bytes) -> Path:
+    # It stays for the browser, which reads it when this is over.
+    file = Path(tempfile.mkdtemp(prefix="model-card-")) / name
+    file.write_bytes(page)
+    return file
 
 
 @click.command()
@@ -174,7 +184,7 @@ def history(registry: Registry, *, as_json: bool) -> None:
         for text in (marked(event.version) + instead, f"by {event.actor}{run}", event.decision.reason):
             print_wrapped(text, indent=6)
     if not events:
-        print_wrapped(f"Nothing has been decided in {registry.folder} yet.")
+        print_wrapped(f"Nothing has been decided in {registry.place} yet.")
         return
     ids, standing = registry.versions(), champions(events)
     refused = events[-1].version if events[-1].action == "refusal" else None

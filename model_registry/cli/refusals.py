@@ -11,6 +11,7 @@ import click
 
 from model_registry.archive import BadArchive
 from model_registry.classifier import ModelRefused
+from model_registry.copying import CopyRefused
 from model_registry.disk import RegistryBusy
 from model_registry.history import HistoryDamaged
 from model_registry.live import LiveDamaged
@@ -20,11 +21,13 @@ from model_registry.registries import Registries, UnknownMarket
 from model_registry.shadow import ShadowDamaged, ShadowRefused
 from model_registry.store import NothingToRollBackTo, Registry, UnknownVersion
 from prediction_log.erasing import LogBusy
+from storage.errors import StoreAway, UnsafeStore
 
 EXIT_REFUSED, EXIT_BUSY = 1, 3
 
 _REFUSALS = (
     BadArchive,
+    CopyRefused,
     HistoryDamaged,
     LiveDamaged,
     ManifestRefused,
@@ -35,6 +38,7 @@ _REFUSALS = (
     TwoRegistries,
     UnknownMarket,
     UnknownVersion,
+    UnsafeStore,
 )
 _NOT_ALLOWED = {errno.EACCES, errno.EPERM, errno.EROFS}
 
@@ -43,13 +47,15 @@ _NOT_ALLOWED = {errno.EACCES, errno.EPERM, errno.EROFS}
 def in_words(registry: Registry | None = None) -> Generator[None]:
     """Turn an expected error into its sentence and its exit code; a registry that is given has to be there."""
     try:
-        if registry is not None and not registry.folder.is_dir():
-            refuse(_not_there(registry.folder))
+        if registry is not None and not registry.is_there():
+            refuse(_not_there(registry))
         yield
     except (LogBusy, RegistryBusy) as error:
         _end(str(error), EXIT_BUSY)
     except FileExistsError as error:
         _end(f"{error.filename2 or error.filename} is there already: choose another name.", EXIT_REFUSED)
+    except StoreAway as error:
+        _end(str(error), EXIT_REFUSED)
     except OSError as error:
         _end(_of_the_disk(error), EXIT_REFUSED)
     except _REFUSALS as error:
@@ -61,15 +67,18 @@ def refuse(sentence: str) -> NoReturn:
     _end(sentence, EXIT_REFUSED)
 
 
-def _not_there(folder: Path) -> str:
-    others = Registries(folder.parent).markets()
+def _not_there(registry: Registry) -> str:
+    place = registry.place
+    shared = place.parent if isinstance(place, Path) else place.rpartition("/")[0]
+    others = Registries(shared).markets()
     if others:
         return (
-            f"there is no registry {folder}, only {', '.join(others)} beside it: name one of these with --market or "
-            f"MARKET, or run the pipeline for {folder.name}"
+            f"there is no registry {place}, only {', '.join(others)} beside it: name one of these with --market or "
+            f"MARKET, or run the pipeline for {registry.market}"
         )
+    another = "another folder" if isinstance(place, Path) else "another place"
     return (
-        f"there is no registry {folder}: run the pipeline, which makes it, or name another folder with --registry or "
+        f"there is no registry {place}: run the pipeline, which makes it, or name {another} with --registry or "
         "MODEL_REGISTRY"
     )
 

@@ -11,25 +11,25 @@ from model_registry.cli.reading import counted, print_json
 from model_registry.cli.refusals import EXIT_REFUSED, in_words
 from model_registry.store import Registry, UnknownVersion
 
-_LEDGERS = ("champion.json", "history.jsonl")
-
 
 @click.command()
 @click.argument("version", required=False)
 @click.option("--all", "everything", is_flag=True, help="Every version, the pointers and the history.")
+@click.option("--repair", is_flag=True, help="First complete what a killed writer left unfinished.")
 @as_json
 @pass_registry
-def verify(registry: Registry, version: str | None, *, everything: bool, as_json: bool) -> None:
+def verify(registry: Registry, version: str | None, *, everything: bool, repair: bool, as_json: bool) -> None:
     """Check a model (the champion unless told): hashes, golden rows."""
     if everything and version:
         raise click.UsageError("Give a version or --all, not both.")
     with in_words(registry):
-        versions = registry.versions()
+        if repair:
+            registry.repair()
+        versions, ledgers = registry.versions(), registry.ledgers()
         if everything:
             with under_way("Verifying", len(versions)) as one_more:
                 problems = registry.problems(checked=one_more)
-            shadow = ["shadow.json"] if (registry.folder / "shadow.json").exists() else []
-            checked = [*versions, *_LEDGERS, *shadow]
+            checked = [*versions, *(name for name, there in ledgers.items() if there or name != "shadow.json")]
         else:
             champion = registry.champion()
             if version is None and champion is None:
@@ -41,7 +41,7 @@ def verify(registry: Registry, version: str | None, *, everything: bool, as_json
         print_json({name: problems.get(name) for name in checked})
     else:
         for name in checked:
-            click.echo(f"{_state(registry, name, problems):<8} {name}")
+            click.echo(f"{_state(name, problems, ledgers):<8} {name}")
         for problem in problems.values():
             click.echo(f"\n{problem}", err=True)
         if set(problems) & set(versions):
@@ -58,7 +58,7 @@ def verify(registry: Registry, version: str | None, *, everything: bool, as_json
         sys.exit(EXIT_REFUSED)
 
 
-def _state(registry: Registry, name: str, problems: Mapping[str, str]) -> str:
+def _state(name: str, problems: Mapping[str, str], ledgers: Mapping[str, bool]) -> str:
     if name in problems:
         return "damaged"
-    return "none yet" if name in _LEDGERS and not (registry.folder / name).exists() else "whole"
+    return "whole" if ledgers.get(name, True) else "none yet"

@@ -122,7 +122,7 @@ def import_command(registry: Registry, file: Path) -> None:
     """Take the version in an archive FILE, verified."""
     with in_words(), under_way(f"Reading {file.name}"):
         version = import_version(registry, file)
-    click.echo(f"{version} is in {registry.folder}.")
+    click.echo(f"{version} is in {registry.place}.")
     part = short(version, registry.versions())
     suggest(f"Next: {command('promote', part, *WHY)} makes it the champion, whatever the gate says.")
 

@@ -26,7 +26,7 @@ class Server:
 
 
 @contextmanager
-def serving(registry: Path, log: Path, *, descriptors: int | None = None, **settings: str) -> Generator[Server]:
+def serving(registry: Path | str, log: Path, *, descriptors: int | None = None, **settings: str) -> Generator[Server]:
     """`python -m api` over a registry, alive; killed at the end if it still runs. It may open so many descriptors."""
 
     def limit() -> None:

@@ -9,14 +9,14 @@ from api.batches import PART, answer_batch
 from api.champion import Champion
 from api.schemas import Answer
 from api.validation import Invalid
+from model_registry.folder_store import FolderRegistry
 from model_registry.listing import EXAMPLE
-from model_registry.store import Registry
 from tests.making import PROMOTE, listing, publish
 
 
 @pytest.fixture(scope="module")
 def champion(tmp_path_factory: pytest.TempPathFactory) -> Champion:
-    registry = Registry(tmp_path_factory.mktemp("registry"))
+    registry = FolderRegistry(tmp_path_factory.mktemp("registry"))
     registry.promote(publish(registry, 0), PROMOTE, run_id="run-1", actor="test")
     [version] = registry.versions()
     return Champion.of(registry.open(version))

@@ -273,7 +273,7 @@ def test_one_market_that_hangs_holds_up_neither_the_others_nor_the_end(
     lisbon, zagreb = registries.of("lisbon"), registries.of("zagreb")
     promote(registry, publish(registry, 0))
     promote(lisbon, publish(lisbon, 1, market=LISBON))
-    with serving(registries.folder, tmp_path / "api.log") as server:
+    with serving(registries.place, tmp_path / "api.log") as server:
         until(lambda: server.client.get("/markets/lisbon/model").status_code == 200, seconds=3)
         hang(lisbon)
         until(lambda: "detail" in server.client.get("/readyz").json()["markets"]["lisbon"], seconds=10)

@@ -16,8 +16,8 @@ from litestar.testing import TestClient
 from api.app import create_app
 from api.settings import Settings
 from api.validation import MOST_FAULTS
+from model_registry.folder_store import FolderRegistry
 from model_registry.listing import EXAMPLE
-from model_registry.store import Registry
 from tests.making import PROMOTE, publish
 
 MOST_BYTES_OF_A_REFUSAL = 150_000
@@ -125,7 +125,7 @@ def bodies(draw: st.DrawFn) -> bytes:
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     """A service that lets no exception pass for an answer."""
-    registry = Registry(tmp_path_factory.mktemp("registry"))
+    registry = FolderRegistry(tmp_path_factory.mktemp("registry"))
     registry.promote(publish(registry, 0), PROMOTE, run_id="run-1", actor="test")
     limits = Settings(model_registry=str(registry.folder), access_log=False, body_limit=10**8, batch_body_limit=10**8)
     with TestClient(create_app(limits)) as client:

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from model_registry.folder_store import FolderRegistry
 from model_registry.listing import EXAMPLE
-from model_registry.store import Registry
 from tests.api.server import Server, serving
 from tests.making import PROMOTE, publish
 
@@ -21,7 +21,7 @@ PACKAGE = "listing_price_category_client"
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A service with a key and a champion."""
-    registry = Registry(tmp_path_factory.mktemp("registry"))
+    registry = FolderRegistry(tmp_path_factory.mktemp("registry"))
     registry.promote(publish(registry, 0), PROMOTE, run_id="run-1", actor="test")
     with serving(registry.folder, tmp_path_factory.mktemp("log") / "api.log", API_KEYS="key") as running:
         yield running

@@ -33,7 +33,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     for market, changes in ((NEW_YORK, known), (LISBON, {"profile": None})):
         registry = registries.of(market.name)
         registry.promote(publish(registry, 1, market=market, **changes), PROMOTE, run_id=None, actor="test")
-    with TestClient(create_app(Settings(model_registry=str(registries.folder)))) as client:
+    with TestClient(create_app(Settings(model_registry=str(registries.place)))) as client:
         # A start waits for the default market alone.
         until(lambda: len(client.get("/markets").json()) == 2)
         yield client

@@ -7,15 +7,15 @@ from litestar.testing import TestClient
 
 from api.app import create_app
 from api.settings import Settings
-from model_registry.live import live_file, write_live
-from model_registry.store import Registry
+from model_registry.folder_store import FolderRegistry
+from model_registry.live import write_live
 from tests.making import PROMOTE, publish
 from tests.model_registry.test_live import figures
 from tests.waiting import until
 
 
 def test_what_is_known_of_the_champion_is_told_and_follows_it(tmp_path: Path) -> None:
-    registry = Registry(tmp_path / "new-york")
+    registry = FolderRegistry(tmp_path / "new-york")
     first, second = (publish(registry, seed) for seed in range(2))
     registry.promote(first, PROMOTE, run_id="run-1", actor="test")
     with TestClient(create_app(Settings(model_registry=str(tmp_path), access_log=False))) as client:
@@ -41,14 +41,14 @@ def test_what_is_known_of_the_champion_is_told_and_follows_it(tmp_path: Path) ->
 
 
 def test_what_is_damaged_is_logged_once_and_answers_go_on(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    registry = Registry(tmp_path / "new-york")
+    registry = FolderRegistry(tmp_path / "new-york")
     version = publish(registry, 0)
     registry.promote(version, PROMOTE, run_id="run-1", actor="test")
     write_live(registry, figures(version)).write_text("{")
     with TestClient(create_app(Settings(model_registry=str(tmp_path), access_log=False))) as client:
         until(lambda: any("cannot be told" in line for line in caplog.messages))
         assert client.get("/readyz").json()["status"] == "ready"
-        live_file(registry, version).unlink()
+        registry.live_place(version).unlink()
         write_live(registry, figures(version))
         until(lambda: "api_live_accuracy{" in client.get("/metrics").text)
     assert sum("cannot be told" in line for line in caplog.messages) == 1

@@ -11,6 +11,7 @@ from litestar.testing import TestClient
 
 from api.app import create_app
 from api.settings import Settings
+from model_registry.folder_store import FolderRegistry
 from model_registry.listing import EXAMPLE
 from model_registry.store import Registry
 from tests.making import LISBON, PROMOTE, listing, publish
@@ -22,7 +23,7 @@ Client = TestClient[Litestar]
 @pytest.fixture(scope="module")
 def registry(tmp_path_factory: pytest.TempPathFactory) -> Registry:
     """A registry whose champion is of Lisbon."""
-    registry = Registry(tmp_path_factory.mktemp("registry"))
+    registry = FolderRegistry(tmp_path_factory.mktemp("registry"))
     registry.promote(publish(registry, 0, market=LISBON), PROMOTE, run_id=None, actor="test")
     return registry
 
@@ -70,7 +71,7 @@ def test_the_document_has_its_neighbourhoods_limits_and_an_example_that_is_answe
 
 
 def test_a_champion_of_another_market_is_followed_with_its_vocabulary(tmp_path: Path) -> None:
-    registry = Registry(tmp_path / "registry")
+    registry = FolderRegistry(tmp_path / "registry")
     registry.promote(publish(registry, 0), PROMOTE, run_id=None, actor="test")
     with TestClient(create_app(Settings(model_registry=str(registry.folder)))) as client:
         assert client.post("/classify", json=example("Brooklyn")).status_code == 200
@@ -81,7 +82,7 @@ def test_a_champion_of_another_market_is_followed_with_its_vocabulary(tmp_path: 
 
 def test_a_long_vocabulary_is_not_told_at_length(tmp_path: Path) -> None:
     market = msgspec.structs.replace(LISBON, neighbourhoods=("Queens", *(f"Quarter {n}" for n in range(300))))
-    registry = Registry(tmp_path / "registry")
+    registry = FolderRegistry(tmp_path / "registry")
     registry.promote(publish(registry, 0, market=market), PROMOTE, run_id=None, actor="test")
     with TestClient(create_app(Settings(model_registry=str(registry.folder)))) as client:
         detail = client.post("/classify", json=example("Brooklyn")).json()["detail"]

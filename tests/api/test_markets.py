@@ -18,10 +18,10 @@ from api.app import create_app
 from api.metrics import Metrics
 from api.serving import Serving
 from api.settings import Settings
+from model_registry.folder_store import FolderRegistry
 from model_registry.listing import EXAMPLE
 from model_registry.market import NEW_YORK, Market
 from model_registry.registries import MarketRegistry, Registries
-from model_registry.store import Registry
 from tests.api.test_following import Hanging
 from tests.making import LISBON, MADE_UP, PROMOTE, listing, manifest, model, publish
 from tests.waiting import until
@@ -82,7 +82,7 @@ def registries(two: Registries, tmp_path: Path) -> Registries:
 @pytest.fixture
 def changing(registries: Registries) -> Iterator[Client]:
     """A service of that copy."""
-    with served(registries.folder) as client:
+    with served(registries.place) as client:
         until(lambda: names(client) == ["lisbon", "new-york"])
         yield client
 
@@ -213,7 +213,7 @@ def test_every_figure_and_log_line_names_its_market(
     registries: Registries, capfdbinary: pytest.CaptureFixture[bytes]
 ) -> None:
     [version] = registries.of("lisbon").versions()
-    with served(registries.folder, api_keys="k", body_limit=1_000) as client:
+    with served(registries.place, api_keys="k", body_limit=1_000) as client:
         key = {"X-API-Key": "k"}
         client.headers.update(key)
         until(lambda: names(client) == ["lisbon", "new-york"])
@@ -270,7 +270,7 @@ def test_a_market_that_appears_is_served_within_two_seconds(changing: Client, re
     version = publish(registry, 3, market=oslo)
     until(lambda: changing.post("/markets/oslo/classify", json=example("Queens")).status_code == 503, seconds=2)
     waits = changing.post("/markets/oslo/classify", json=example("Queens")).json()["detail"]
-    assert waits == f"No model of oslo has been promoted in {registries.folder} yet: run the pipeline for it."
+    assert waits == f"No model of oslo has been promoted in {registries.place} yet: run the pipeline for it."
     assert names(changing) == ["lisbon", "new-york"]
     registry.promote(version, PROMOTE, run_id="run-1", actor="test")
     until(lambda: changing.post("/markets/oslo/classify", json=example("Queens")).status_code == 200, seconds=2)
@@ -280,9 +280,9 @@ def test_a_market_that_appears_is_served_within_two_seconds(changing: Client, re
 def test_a_folder_that_is_no_market_any_more_before_it_had_a_champion_is_forgotten(
     changing: Client, registries: Registries
 ) -> None:
-    (registries.folder / "oslo").mkdir()
+    (registries.place / "oslo").mkdir()
     until(lambda: changing.get("/markets/oslo/model").status_code == 503, seconds=2)
-    (registries.folder / "oslo").rmdir()
+    (registries.place / "oslo").rmdir()
     until(lambda: changing.get("/markets/oslo/model").status_code == 404, seconds=2)
 
 
@@ -290,11 +290,11 @@ def test_a_folder_that_is_no_market_any_more_before_it_had_a_champion_is_forgott
 def test_a_market_that_vanishes_keeps_answering_and_says_so_and_is_followed_when_it_is_there_again(
     harm: str, changing: Client, registries: Registries, tmp_path: Path
 ) -> None:
-    lost = registries.folder / "lisbon" if harm == "folder" else registries.folder / "lisbon" / "champion.json"
+    lost = registries.place / "lisbon" if harm == "folder" else registries.folder / "lisbon" / "champion.json"
     lost.rename(tmp_path / "away")
     until(lambda: "detail" in changing.get("/readyz").json()["markets"]["lisbon"], seconds=3)
     told = changing.get("/readyz").json()
-    assert f"{registries.folder}/lisbon/champion.json is gone: tree-" in told["markets"]["lisbon"]["detail"]
+    assert f"{registries.place}/lisbon/champion.json is gone: tree-" in told["markets"]["lisbon"]["detail"]
     assert (told["status"], told["markets"]["lisbon"]["status"], "detail" in told) == ("ready", "ready", False)
     assert changing.post("/markets/lisbon/classify", json=example("Queens")).headers["X-Market"] == "lisbon"
     assert (figure(changing, "api_ready"), figure(changing, "api_registry_following")) == (1, 0)
@@ -309,8 +309,8 @@ def test_a_version_in_the_wrong_markets_folder_is_refused_and_the_others_answer(
     changing: Client, registries: Registries, caplog: pytest.LogCaptureFixture
 ) -> None:
     [ours], [strange] = registries.of("lisbon").versions(), registries.of("new-york").versions()
-    shutil.copytree(registries.of("new-york").path(strange), registries.folder / "lisbon" / "versions" / strange)
-    pointer = registries.folder / "lisbon" / "champion.json"
+    shutil.copytree(registries.of("new-york").path(strange), registries.place / "lisbon" / "versions" / strange)
+    pointer = registries.place / "lisbon" / "champion.json"
     pointer.write_text(pointer.read_text().replace(ours, strange))
     until(lambda: "detail" in changing.get("/readyz").json()["markets"]["lisbon"], seconds=3)
     time.sleep(1.2)
@@ -332,7 +332,7 @@ def test_a_version_in_the_wrong_markets_folder_is_refused_and_the_others_answer(
     version = promoted(registries, 4, NEW_YORK)
     until(lambda: changing.get("/model").headers["X-Model-Version"] == version, seconds=2.5)
     # Nor is it served where the market has no champion to keep.
-    with served(registries.folder) as fresh:
+    with served(registries.place) as fresh:
         until(lambda: "refused" in fresh.get("/markets/lisbon/model").json()["detail"])
         refused = fresh.post("/markets/lisbon/classify", json=example("Bronx"))
         assert (refused.status_code, refused.json()["detail"]) == (503, words)
@@ -358,12 +358,12 @@ def test_health_says_how_the_other_markets_are(client: Client, two: Registries) 
 def test_where_only_other_markets_have_a_champion_it_is_not_ready_and_says_which_and_what_to_set(
     registries: Registries,
 ) -> None:
-    shutil.rmtree(registries.folder / "new-york")
-    with served(registries.folder, market="new-york") as client:
+    shutil.rmtree(registries.place / "new-york")
+    with served(registries.place, market="new-york") as client:
         until(lambda: names(client) == ["lisbon"])
         told = client.get("/readyz")
         words = (
-            f"No model of new-york has been promoted in {registries.folder} yet: run the pipeline for it. Served: "
+            f"No model of new-york has been promoted in {registries.place} yet: run the pipeline for it. Served: "
             "lisbon; MARKET chooses whom the routes without a market speak for."
         )
         assert (told.status_code, told.json()["detail"]) == (503, words)
@@ -375,7 +375,7 @@ def test_where_only_other_markets_have_a_champion_it_is_not_ready_and_says_which
 
 
 def test_a_registry_of_the_old_layout_is_spoken_for_also_after_it_was_taken_over(tmp_path: Path) -> None:
-    old = Registry(tmp_path)
+    old = FolderRegistry(tmp_path)
     old.promote(publish(old, 0, market=LISBON), PROMOTE, run_id=None, actor="test")
     with served(tmp_path) as client:
         assert client.post("/classify", json=example("L'Alfama")).headers["X-Market"] == "lisbon"
@@ -393,7 +393,7 @@ def test_a_registry_of_the_old_layout_is_spoken_for_also_after_it_was_taken_over
 
 
 def test_a_registry_of_the_old_layout_that_can_be_read_no_more_keeps_answering_for_its_market(tmp_path: Path) -> None:
-    old = Registry(tmp_path)
+    old = FolderRegistry(tmp_path)
     old.promote(publish(old, 0, market=LISBON), PROMOTE, run_id=None, actor="test")
     with served(tmp_path) as client:
         (old.path(old.versions()[0]) / "manifest.json").write_bytes(b"{")
@@ -483,7 +483,7 @@ def test_a_market_that_hangs_is_told_of_once_and_the_others_are_followed(
     monkeypatch.setattr("api.serving.HANGING_SECONDS", 0.3)
     zagreb = msgspec.structs.replace(LISBON, name="zagreb")
     promoted(registries, 5, zagreb)
-    hanging, metrics = Hanging(registries.folder, "lisbon"), Metrics()
+    hanging, metrics = Hanging(registries.place, "lisbon"), Metrics()
     serving = Serving(hanging, metrics)
 
     async def story() -> None:
@@ -498,7 +498,7 @@ def test_a_market_that_hangs_is_told_of_once_and_the_others_are_followed(
             lisbon = serving.market("lisbon")
             assert lisbon is not None
             assert lisbon.champion is None
-            assert f"The registry {registries.folder} has not answered for " in str(serving.problem_of(lisbon))
+            assert f"The registry {registries.place} has not answered for " in str(serving.problem_of(lisbon))
             assert str(serving.problem_of(lisbon)).endswith(" s about lisbon.")
             assert serving.problem is None
             assert b"api_registry_following 0.0" in metrics.page()
@@ -518,11 +518,11 @@ def test_a_market_that_hangs_is_told_of_once_and_the_others_are_followed(
 def test_a_folder_of_all_that_cannot_be_read_is_told_of_and_the_markets_that_are_known_are_followed(
     registries: Registries, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with served(registries.folder) as client:
+    with served(registries.place) as client:
         until(lambda: names(client) == ["lisbon", "new-york"])
 
         def cannot(_: Registries) -> list[str]:
-            raise PermissionError(13, "Permission denied", str(registries.folder))
+            raise PermissionError(13, "Permission denied", str(registries.place))
 
         with monkeypatch.context() as patch:
             patch.setattr(Registries, "markets", cannot)

@@ -19,8 +19,8 @@ from api.microbatch import Microbatch
 from api.schemas import Answer
 from mle_assets.models.onnx_export import export
 from model_registry.classifier import Classifier
+from model_registry.folder_store import FolderRegistry
 from model_registry.listing import FEATURES, Listing
-from model_registry.store import Registry
 from tests.making import LISTINGS, PROMOTE, listing, publish
 
 
@@ -39,7 +39,7 @@ def champion(tmp_path_factory: pytest.TempPathFactory) -> Champion:
 
 
 def opened(folder: Path, seed: int) -> Champion:
-    registry = Registry(folder)
+    registry = FolderRegistry(folder)
     version = publish(registry, seed)
     registry.promote(version, PROMOTE, run_id="run-1", actor="test")
     return Champion.of(registry.open(version))

@@ -16,9 +16,9 @@ from api.errors import answer_unexpected
 from api.examples import FEEDBACK, WRONG_FEEDBACK, wrong_batch, wrong_listing
 from api.openapi import document
 from api.settings import Settings
+from model_registry.folder_store import FolderRegistry
 from model_registry.listing import EXAMPLE, PriceCategory
 from model_registry.market import NEW_YORK
-from model_registry.store import Registry
 from tests.making import PROMOTE, listing, publish
 
 KEY = {"X-API-Key": "key"}
@@ -84,7 +84,7 @@ def test_the_listing_is_strict_and_bounded(told: Document) -> None:
 
 
 def test_its_example_is_answered_with_what_the_model_says_that_answers(told: Document, tmp_path: Path) -> None:
-    registry = Registry(tmp_path / "var" / "registry")
+    registry = FolderRegistry(tmp_path / "var" / "registry")
     for seed in range(3):
         version = publish(registry, seed)
         registry.promote(version, PROMOTE, run_id="run-1", actor="test")
@@ -120,7 +120,7 @@ def test_every_example_of_an_error_is_what_is_answered(client: httpx.Client, tol
             same(f"{place}{path}", "no-model", client.get(f"{address}{path}", headers=KEY))
         for path in ("/classify", "/classify/batch"):
             same(f"{place}{path}", "no-model", client.post(f"{address}{path}", json=EXAMPLE, headers=KEY))
-    registry = Registry(tmp_path / "var" / "registry")
+    registry = FolderRegistry(tmp_path / "var" / "registry")
     registry.promote(publish(registry, 0), PROMOTE, run_id="run-1", actor="test")
     settings = Settings(api_keys="key", body_limit=1_000, batch_body_limit=1_000, access_log=False)
     with TestClient(create_app(settings)) as ready:

@@ -12,6 +12,7 @@ from litestar.testing import TestClient
 
 from api.app import create_app
 from api.settings import Settings
+from model_registry.folder_store import FolderRegistry
 from model_registry.listing import EXAMPLE
 from model_registry.registries import Registries
 from model_registry.store import Registry
@@ -24,7 +25,7 @@ from tests.waiting import until
 @pytest.fixture
 def registry(tmp_path: Path) -> Registry:
     """One with a champion."""
-    registry = Registry(tmp_path / "registry")
+    registry = FolderRegistry(tmp_path / "registry")
     registry.promote(publish(registry, 0), PROMOTE, run_id="run-1", actor="test")
     return registry
 

@@ -128,7 +128,7 @@ def test_promotions_and_rollbacks_in_two_markets_cut_no_request_and_mix_no_answe
         return told["model_version"] if name == "new-york" else told["markets"][name].get("model_version", "none")
 
     stale: list[float] = []
-    with serving(registries.folder, tmp_path / "api.log") as server, ThreadPoolExecutor(18) as pool:
+    with serving(registries.place, tmp_path / "api.log") as server, ThreadPoolExecutor(18) as pool:
         until(lambda: answers_now("lisbon") == versions["lisbon"][0])
         asking = [pool.submit(keep_asking, ask, name, n) for n in range(0, 16, 2) for name in asked_of]
         asking += [pool.submit(keep_asking, ask_batch, name, 0) for name in asked_of]

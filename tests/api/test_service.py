@@ -15,16 +15,16 @@ from litestar.testing import TestClient
 from api.app import create_app
 from api.settings import Settings
 from api.validation import MOST_LISTINGS
+from model_registry.folder_store import FolderRegistry
 from model_registry.listing import EXAMPLE, encode
 from model_registry.market import NEW_YORK
-from model_registry.store import Registry
 from tests.making import MADE_UP, PROMOTE, listing, publish
 
 JSON = {"Content-Type": "application/json"}
 
 
 def promoted(folder: Path, seed: int) -> str:
-    registry = Registry(folder)
+    registry = FolderRegistry(folder)
     version = publish(registry, seed)
     registry.promote(version, PROMOTE, run_id="run-1", actor="test")
     return version
@@ -49,7 +49,7 @@ def example(**changes: object) -> dict[str, Any]:
 
 
 def test_a_listing_is_answered_with_its_id_and_category_only(service: httpx.Client, registry_folder: Path) -> None:
-    registry = Registry(registry_folder)
+    registry = FolderRegistry(registry_folder)
     [version] = registry.versions()
     answer = service.post("/classify", json=EXAMPLE)
     expected = registry.open(version).classify(listing())
@@ -58,7 +58,7 @@ def test_a_listing_is_answered_with_its_id_and_category_only(service: httpx.Clie
 
 def test_the_headers_name_the_model_the_run_and_the_data(service: httpx.Client, registry_folder: Path) -> None:
     headers = service.post("/classify", json=EXAMPLE).headers
-    assert [headers["X-Model-Version"]] == Registry(registry_folder).versions()
+    assert [headers["X-Model-Version"]] == FolderRegistry(registry_folder).versions()
     assert headers["X-Run-Id"] == "run-1"
     assert headers["X-Snapshot"] == "ab" * 32
 
@@ -68,7 +68,7 @@ def test_what_was_learned_from_made_up_listings_says_so_everywhere(service: http
     assert real.headers["X-Synthetic"] == "false"
     assert "synthetic" not in service.get("/readyz").json()
     assert service.get("/model").json()["synthetic"] is False
-    registry = Registry(tmp_path)
+    registry = FolderRegistry(tmp_path)
     registry.promote(publish(registry, 0, snapshot=MADE_UP), PROMOTE, run_id="run-1", actor="test")
     with TestClient(create_app(Settings(model_registry=str(tmp_path)))) as client:
         assert client.post("/classify", json=EXAMPLE).headers["X-Synthetic"] == "true"
@@ -77,7 +77,7 @@ def test_what_was_learned_from_made_up_listings_says_so_everywhere(service: http
 
 
 def test_probabilities_are_added_on_request(service: httpx.Client, registry_folder: Path) -> None:
-    registry = Registry(registry_folder)
+    registry = FolderRegistry(registry_folder)
     answer = service.post("/classify?probabilities=true", json=EXAMPLE).json()
     [expected] = registry.open(registry.versions()[0]).classifier.probabilities(encode(listing(), NEW_YORK.codes))
     assert list(answer["probabilities"]) == ["Low", "Mid", "High", "Lux"]
@@ -261,7 +261,7 @@ def test_a_listing_with_a_key_twice_fails_its_batch(service: httpx.Client) -> No
 
 
 def test_the_model_that_answers_can_be_looked_up(service: httpx.Client, registry_folder: Path) -> None:
-    registry = Registry(registry_folder)
+    registry = FolderRegistry(registry_folder)
     told, manifest = service.get("/model").json(), registry.manifest(registry.versions()[0])
     assert (told["version"], told["candidate"]) == (manifest.version, "tree")
     assert told["metrics"] == manifest.metrics["test"]

@@ -45,7 +45,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         registry = registries.of(market.name)
         version = publish_model(registry, model_of_guests(), market=market, **changes)
         registry.promote(version, PROMOTE, run_id=None, actor="test")
-    with serving(registries.folder, tmp_path_factory.mktemp("log") / "api.log") as running:
+    with serving(registries.place, tmp_path_factory.mktemp("log") / "api.log") as running:
         # A start waits for the default market alone.
         until(lambda: len(running.client.get("/markets").json()) == 2)
         yield running

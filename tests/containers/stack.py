@@ -22,14 +22,15 @@ SERVICES = ("postgres", "code", "webserver", "daemon", "api", "gateway")
 FILES = "compose.yaml:tests/containers/compose.yaml"
 _KEPT = ("HOME", "PATH", "XDG_RUNTIME_DIR")
 ENDED = ("SUCCESS", "FAILURE", "CANCELED")
+_MARKET_TAG = "dagster/partition"
 
 _LAUNCH = """
-mutation($job: String!, $config: RunConfigData) {
+mutation($job: String!, $config: RunConfigData, $tags: [ExecutionTag!]) {
   launchRun(executionParams: {
     selector: {
       jobName: $job, repositoryName: "__repository__", repositoryLocationName: "listing-price-category"
     },
-    runConfigData: $config
+    runConfigData: $config, executionMetadata: {tags: $tags}
   }) {
     __typename
     ... on LaunchRunSuccess { run { runId } }
@@ -39,7 +40,7 @@ mutation($job: String!, $config: RunConfigData) {
 }
 """
 _RUNS = """
-{ runsOrError { ... on Runs { results { runId jobName status parentRunId } } } }
+{ runsOrError { ... on Runs { results { runId jobName status parentRunId tags { key value } } } } }
 """
 
 
@@ -77,6 +78,7 @@ class Run:
     job: str
     status: str
     parent: str | None
+    market: str | None
 
 
 @dataclass(frozen=True)
@@ -95,12 +97,15 @@ class Stack:
 
     present: ClassVar[list["Stack"]] = []
     """Those that have been used and not been removed."""
+    services: ClassVar[tuple[str, ...]] = SERVICES
 
     project: str
     settings: dict[str, str]
     folder: Path = ROOT
     """The checkout whose compose file is used."""
     client: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=30))
+    files: str = FILES
+    """The compose files, each over those before it."""
 
     def environment(self) -> dict[str, str]:
         """What the commands need, and the settings; neither this shell's SNAPSHOT nor a .env of the checkout."""
@@ -110,7 +115,7 @@ class Stack:
             **self.settings,
             "COMPOSE_PROJECT_NAME": self.project,
             "COMPOSE_ENV_FILES": "/dev/null",
-            "COMPOSE_FILE": FILES,
+            "COMPOSE_FILE": self.files,
             "COMPOSE_ANSI": "never",
         }
 
@@ -158,7 +163,7 @@ class Stack:
 
     def healthy(self, *services: str) -> bool:
         """Whether containers run and their health checks say so."""
-        states = [self.container(service)["State"] for service in services or SERVICES]
+        states = [self.container(service)["State"] for service in services or self.services]
         return all(state["Running"] and state["Health"]["Status"] == "healthy" for state in states)
 
     def works(self) -> bool:
@@ -190,9 +195,10 @@ class Stack:
         assert "errors" not in told, told
         return told["data"]
 
-    def launch(self, job: str, config: Mapping[str, object] | None = None) -> str:
-        """Launch a run of a job as the UI does; the run's id."""
-        launched = self.graphql(_LAUNCH, job=job, config=dict(config or {}))["launchRun"]
+    def launch(self, job: str, config: Mapping[str, object] | None = None, market: str | None = None) -> str:
+        """Launch a run of a job as the UI does, of the default market unless another is named; the run's id."""
+        tags = [{"key": _MARKET_TAG, "value": market}] if market else []
+        launched = self.graphql(_LAUNCH, job=job, config=dict(config or {}), tags=tags)["launchRun"]
         assert launched["__typename"] == "LaunchRunSuccess", launched
         run_id = launched["run"]["runId"]
         say(f"launched {job} through GraphQL: run {run_id}")
@@ -201,7 +207,7 @@ class Stack:
     def runs(self) -> dict[str, Run]:
         """Every run the webserver lists, newest first, by id."""
         rows = self.graphql(_RUNS)["runsOrError"]["results"]
-        return {row["runId"]: Run(row["runId"], row["jobName"], row["status"], row["parentRunId"]) for row in rows}
+        return {row["runId"]: _run(row) for row in rows}
 
     def wait_for_status(self, run_id: str, *statuses: str, seconds: float = 600) -> Run:
         """Until a run has one of some states; what kills the webserver meanwhile is waited for as well."""
@@ -272,7 +278,8 @@ class Stack:
     def last_lines(self) -> str:
         """What each service said last, and how its container is."""
         logs = (
-            self.compose("logs", "--no-color", "--timestamps", "--tail=100", name, check=False) for name in SERVICES
+            self.compose("logs", "--no-color", "--timestamps", "--tail=100", name, check=False)
+            for name in self.services
         )
         states = self.compose("ps", "--all", check=False)
         return "\n".join(told.stdout + told.stderr for told in (*logs, states))
@@ -286,9 +293,14 @@ class Stack:
         self.client.close()
 
 
+def _run(row: Mapping[str, Any]) -> Run:
+    tags = {tag["key"]: tag["value"] for tag in row["tags"]}
+    return Run(row["runId"], row["jobName"], row["status"], row["parentRunId"], tags.get(_MARKET_TAG))
+
+
 def _address(container: Mapping[str, Any]) -> str:
-    [network] = container["NetworkSettings"]["Networks"].values()
-    return network["IPAddress"]
+    # This machine reaches a container by each of its networks.
+    return next(iter(container["NetworkSettings"]["Networks"].values()))["IPAddress"]
 
 
 def told(

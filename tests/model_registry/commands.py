@@ -26,4 +26,5 @@ def watched(registry: Registry, width: int, *arguments: str) -> Result:
 
 
 def _of(registry: Registry) -> list[str]:
-    return ["--registry", str(registry.folder.parent), "--market", registry.folder.name]
+    shared, _, market = str(registry.place).rpartition("/")
+    return ["--registry", shared, "--market", market]

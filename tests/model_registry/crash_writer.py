@@ -12,6 +12,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+from model_registry.folder_store import FolderRegistry
 from model_registry.history import champions
 from model_registry.registries import Registries
 from model_registry.store import Registry
@@ -20,7 +21,7 @@ from tests.making import PROMOTE, manifest, model
 
 MODELS = [model(seed) for seed in range(3)]
 MANIFESTS = [manifest(content) for content in MODELS]
-CODE = {"store.py", "disk.py", "history.py", "registries.py", "old_layout.py", "shadow.py"}
+CODE = {"folder_store.py", "store.py", "disk.py", "history.py", "registries.py", "old_layout.py", "shadow.py"}
 SHADOWS = {"clear_shadow": 2, "promote_shadow": 2, "take_over": 0}
 """Which version is the shadow before an operation; none before the others."""
 MARKET = "new-york"
@@ -68,7 +69,7 @@ OPERATIONS: dict[str, Callable[[Registry], str]] = {
 
 def opened(folder: Path, name: str) -> Registry:
     """The registry that an operation is done to: that of a market where it is to take over an old one."""
-    return Registries(folder, patience=5).of(MARKET) if name == "take_over" else Registry(folder, patience=5)
+    return Registries(folder, patience=5).of(MARKET) if name == "take_over" else FolderRegistry(folder, patience=5)
 
 
 def pointed_at(registry: Registry) -> Pointers:
@@ -101,7 +102,7 @@ def losses_after(
 
 def main(name: str, folder: Path, step: int) -> None:
     operation = OPERATIONS[name]
-    base = Registry(folder / "base")
+    base = FolderRegistry(folder / "base")
     for number in (0, 1):
         promote(base, number)
     if name == "prune":

@@ -8,8 +8,12 @@ import pytest
 
 from model_registry.archive import BadArchive, export_version, import_version
 from model_registry.classifier import ModelRefused
+from model_registry.registries import Registries
 from model_registry.store import Registry
 from tests.making import publish
+from tests.model_registry.stores import BOTH, Files
+
+pytestmark = BOTH
 
 
 @pytest.fixture
@@ -20,8 +24,8 @@ def archive(registry: Registry, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def elsewhere(tmp_path: Path) -> Registry:
-    return Registry(tmp_path / "elsewhere")
+def elsewhere(place: Path | str) -> Registry:
+    return Registries(place.with_name("elsewhere") if isinstance(place, Path) else f"{place}-elsewhere").of("new-york")
 
 
 def packed(file: Path, *entries: tuple[tarfile.TarInfo, bytes]) -> Path:
@@ -40,8 +44,7 @@ def contents(archive: Path) -> dict[str, bytes]:
 def test_a_version_is_the_same_in_another_registry(archive: Path, registry: Registry, elsewhere: Registry) -> None:
     version = import_version(elsewhere, archive)
     assert [version] == registry.versions() == elsewhere.versions()
-    for file in registry.path(version).iterdir():
-        assert file.read_bytes() == (elsewhere.path(version) / file.name).read_bytes()
+    assert Files(registry).all() == Files(elsewhere).all()
     assert elsewhere.problems() == {}
     assert import_version(elsewhere, archive) == version
 
@@ -62,7 +65,7 @@ def test_an_archive_that_is_there_is_not_written_over(archive: Path, registry: R
 
 def test_a_damaged_version_is_not_exported(registry: Registry, tmp_path: Path) -> None:
     version = publish(registry, 0)
-    (registry.path(version) / "model.onnx").write_bytes(b"damaged")
+    Files(registry).write(f"versions/{version}/model.onnx", b"damaged")
     with pytest.raises(ModelRefused):
         export_version(registry, version, tmp_path / "version.tar")
     assert not (tmp_path / "version.tar").exists()
@@ -75,7 +78,8 @@ def test_an_archive_with_a_path_outside_itself_is_refused(path: str, archive: Pa
     with pytest.raises(BadArchive, match="is refused: it holds"):
         import_version(elsewhere, bad)
     assert elsewhere.versions() == []
-    assert not (elsewhere.folder.parent / "outside").exists()
+    assert Files(elsewhere).all() == {}
+    assert list(archive.parent.rglob("outside*")) == []
 
 
 @pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE, tarfile.CHRTYPE, tarfile.DIRTYPE])
@@ -103,7 +107,7 @@ def test_an_archive_whose_model_was_changed_is_refused_and_nothing_stays(archive
     with pytest.raises(ModelRefused, match="model.onnx is not the file that was published"):
         import_version(elsewhere, bad)
     assert elsewhere.versions() == []
-    assert list((elsewhere.folder / "incoming").iterdir()) == []
+    assert Files(elsewhere).all() == {}
 
 
 @pytest.mark.parametrize("length", [0, 100, 600, 2000])

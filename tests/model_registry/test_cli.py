@@ -178,7 +178,7 @@ def test_a_folder_that_may_not_be_read_is_told_in_a_sentence(registry: Registry,
 def test_another_writer_has_an_exit_code_of_its_own(
     registry: Registry, versions: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("model_registry.store.PATIENCE", 0.1)
+    monkeypatch.setattr("model_registry.registries.PATIENCE", 0.1)
     with (registry.folder / ".lock").open("w") as held:
         lock(held.fileno(), 1, registry.folder)
         busy = run(registry, "promote", versions[2], "--reason", "now")

@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from model_registry.cli.main import models
+from model_registry.folder_store import FolderRegistry
 from model_registry.registries import Registries
 from model_registry.store import Registry
 from tests.making import LISBON, PROMOTE, publish
@@ -20,7 +21,7 @@ def registries(tmp_path: Path) -> Registries:
 
 
 def run(registries: Registries, *arguments: str, **environment: str) -> Result:
-    return CliRunner().invoke(models, ["--registry", str(registries.folder), *arguments], env=environment)
+    return CliRunner().invoke(models, ["--registry", str(registries.place), *arguments], env=environment)
 
 
 def promoted(registry: Registry, seed: int, **options: object) -> str:
@@ -79,7 +80,7 @@ def test_markets_as_json_are_for_programs(registries: Registries, both: dict[str
 def test_a_damaged_pointer_of_one_market_is_told_beside_the_others(
     registries: Registries, both: dict[str, str]
 ) -> None:
-    (registries.folder / "lisbon" / "champion.json").write_text("{")
+    (registries.place / "lisbon" / "champion.json").write_text("{")
     output = run(registries, "markets").output
     assert "lisbon: champion.json is damaged" in output
     assert both["new-york"] in output
@@ -107,11 +108,11 @@ def test_a_market_that_is_not_there_is_told_in_a_sentence(name: str, words: str,
 
 
 def test_an_old_folder_is_listed_as_its_citys(registries: Registries) -> None:
-    old = Registry(registries.folder)
+    old = FolderRegistry(registries.place)
     version = promoted(old, 1)
     assert [one["champion"] for one in json.loads(run(registries, "markets", "--json").stdout)] == [version]
     assert run(registries, "prune", "--keep", "0").output.endswith("0 versions removed, 1 stays.\n")
-    assert (registries.folder / "new-york" / "champion.json").exists()
+    assert (registries.place / "new-york" / "champion.json").exists()
 
 
 @pytest.mark.parametrize(
@@ -130,5 +131,5 @@ def test_what_is_suggested_names_the_registry_and_the_market_that_were_told(
     registries: Registries, both: dict[str, str]
 ) -> None:
     told = run(registries, "--market", "lisbon", "list", COLUMNS="200", TTY_COMPATIBLE="1", TERM="xterm")
-    start = f"Next: `models --registry {registries.folder} --market lisbon show "
+    start = f"Next: `models --registry {registries.place} --market lisbon show "
     assert " ".join(told.stderr.split()) == f"{start}{both['lisbon'][-12:][:4]}` tells what is known of the champion."

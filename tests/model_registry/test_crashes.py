@@ -12,6 +12,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from model_registry.folder_store import FolderRegistry
 from model_registry.history import champions
 from model_registry.shadow import ShadowRefused
 from model_registry.store import NothingToRollBackTo, Registry
@@ -81,7 +82,7 @@ class AnySequence(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.folder = tempfile.TemporaryDirectory()
-        self.registry = Registry(Path(self.folder.name))
+        self.registry = FolderRegistry(Path(self.folder.name))
 
     def teardown(self) -> None:
         self.folder.cleanup()

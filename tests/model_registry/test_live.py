@@ -9,17 +9,21 @@ import pytest
 
 from model_registry.history import Decision
 from model_registry.live import Live, LiveDamaged, Rival, quoting_the_shadow, read_live, write_live
+from model_registry.registries import Registries
 from model_registry.store import Registry, UnknownVersion
 from tests.making import PROMOTE, publish
 from tests.model_registry.commands import run
+from tests.model_registry.stores import BOTH, Files
+
+pytestmark = BOTH
 
 AT = datetime(2026, 11, 26, 12, 30, tzinfo=UTC)
 
 
 @pytest.fixture
-def registry(tmp_path: Path) -> Registry:
+def registry(place: Path | str) -> Registry:
     """One with a champion."""
-    registry = Registry(tmp_path / "registry" / "new-york")
+    registry = Registries(place).of("new-york")
     registry.promote(publish(registry, 0), PROMOTE, run_id="run-1", actor="test")
     return registry
 
@@ -52,7 +56,7 @@ def test_the_latest_figures_are_read_back_and_those_of_no_other_version(registry
     write_live(registry, figures(version))
     write_live(registry, figures(version, answers=6_000))
     assert read_live(registry, version) == figures(version, answers=6_000)
-    assert [file.name for file in (registry.folder / "live").iterdir()] == [f"{version}.json"]
+    assert [name for name in Files(registry).all() if name.startswith("live")] == [f"live/{version}.json"]
     with pytest.raises(UnknownVersion):
         write_live(registry, figures("tree-000000000000"))
     assert registry.problems() == {}
@@ -60,14 +64,16 @@ def test_the_latest_figures_are_read_back_and_those_of_no_other_version(registry
 
 def test_figures_of_a_newer_version_that_say_more_are_read_for_what_is_known(registry: Registry) -> None:
     version = registry.versions()[0]
-    path = write_live(registry, figures(version))
-    path.write_bytes(path.read_bytes().replace(b"{", b'{"mood": "good",', 1))
+    write_live(registry, figures(version))
+    files, name = Files(registry), f"live/{version}.json"
+    files.write(name, files.read(name).replace(b"{", b'{"mood": "good",', 1))
     assert read_live(registry, version) == figures(version)
 
 
 def test_what_is_damaged_is_told_and_not_shown(registry: Registry) -> None:
     version = registry.versions()[0]
-    write_live(registry, figures(version)).write_text("{")
+    write_live(registry, figures(version))
+    Files(registry).write(f"live/{version}.json", b"{")
     with pytest.raises(LiveDamaged, match="remove it, the next monitoring run writes it anew"):
         read_live(registry, version)
     told = run(registry, "live")
@@ -137,14 +143,15 @@ def test_of_a_version_that_was_no_shadow_nothing_is_quoted_nor_where_it_cannot_b
     [first] = registry.versions()
     decision = Decision(promote=True, reason="why", numbers={"log_loss": 0.7})
     assert quoting_the_shadow(decision, registry, "tree-1") == decision
-    path = write_live(registry, figures(first, rivals=(RIVAL,)))
+    write_live(registry, figures(first, rivals=(RIVAL,)))
     assert quoting_the_shadow(decision, registry, "tree-1") == decision
-    path.write_text("{")
+    Files(registry).write(f"live/{first}.json", b"{")
     assert quoting_the_shadow(decision, registry, "tree-1") == decision
 
 
-def test_models_live_without_a_champion_says_so(tmp_path: Path) -> None:
-    (tmp_path / "new-york").mkdir()
-    told = run(Registry(tmp_path / "new-york"), "live")
+def test_models_live_without_a_champion_says_so(place: Path | str) -> None:
+    registry = Registries(f"{place}-2" if isinstance(place, str) else place / "2").of("new-york")
+    publish(registry, 0)
+    told = run(registry, "live")
     assert told.exit_code == 1
     assert "no model has been promoted" in told.stderr

@@ -11,6 +11,7 @@ from api.app import create_app
 from api.settings import Settings
 from model_registry.archive import export_version, import_version
 from model_registry.classifier import ModelRefused
+from model_registry.folder_store import FolderRegistry
 from model_registry.listing import EXAMPLE
 from model_registry.manifest import ManifestRefused, read_manifest, signature_of, write_manifest
 from model_registry.market import NEW_YORK
@@ -23,7 +24,7 @@ MADE_UP, CHAMPION, REFUSED = "tree-cb6001dcb78d", "tree-e1b36d9fc67c", "tree-7a3
 @pytest.fixture
 def old(tmp_path: Path) -> Registry:
     shutil.copytree(Path(__file__).parent / "registry-of-schema-1", tmp_path / "registry")
-    return Registry(tmp_path / "registry")
+    return FolderRegistry(tmp_path / "registry")
 
 
 def test_it_is_listed_and_verified(old: Registry) -> None:
@@ -75,13 +76,13 @@ def test_versions_of_both_schemas_stand_side_by_side(old: Registry) -> None:
 
 def test_its_versions_travel_in_archives(old: Registry, tmp_path: Path) -> None:
     export_version(old, CHAMPION, tmp_path / "version.tar")
-    other = Registry(tmp_path / "other")
+    other = FolderRegistry(tmp_path / "other")
     assert import_version(other, tmp_path / "version.tar") == CHAMPION
     assert other.manifest(CHAMPION).schema_version == 1
 
 
 def test_a_manifest_of_schema_2_is_new_yorks_and_is_written_again_to_the_byte(tmp_path: Path) -> None:
-    registry = Registry(tmp_path / "registry")
+    registry = FolderRegistry(tmp_path / "registry")
     version = publish(registry, seed=7, schema_version=2)
     content = (registry.path(version) / "manifest.json").read_bytes()
     assert b'"market"' not in content
@@ -92,7 +93,7 @@ def test_a_manifest_of_schema_2_is_new_yorks_and_is_written_again_to_the_byte(tm
 
 
 def test_a_manifest_of_schema_3_has_no_background_and_is_written_again_to_the_byte(tmp_path: Path) -> None:
-    registry = Registry(tmp_path / "registry")
+    registry = FolderRegistry(tmp_path / "registry")
     version = publish(registry, seed=7, schema_version=3)
     content = (registry.path(version) / "manifest.json").read_bytes()
     assert b'"background"' not in content
@@ -101,7 +102,7 @@ def test_a_manifest_of_schema_3_has_no_background_and_is_written_again_to_the_by
 
 
 def test_a_manifest_of_schema_4_has_no_map_and_is_written_again_to_the_byte(tmp_path: Path) -> None:
-    registry = Registry(tmp_path / "registry")
+    registry = FolderRegistry(tmp_path / "registry")
     version = publish(registry, seed=7, schema_version=4, background=(listing(),))
     content = (registry.path(version) / "manifest.json").read_bytes()
     assert b'"places"' not in content
@@ -110,18 +111,18 @@ def test_a_manifest_of_schema_4_has_no_map_and_is_written_again_to_the_byte(tmp_
 
 
 def test_a_background_listing_of_another_market_is_refused(tmp_path: Path) -> None:
-    registry = Registry(tmp_path / "registry")
+    registry = FolderRegistry(tmp_path / "registry")
     with pytest.raises(ModelRefused, match="its background listing 39331263 is in Alfama, which is none of its market"):
         publish(registry, seed=7, background=(listing(neighbourhood="Alfama"),))
 
 
 def test_a_manifest_holds_its_whole_market(tmp_path: Path) -> None:
-    registry = Registry(tmp_path / "registry")
+    registry = FolderRegistry(tmp_path / "registry")
     assert registry.manifest(publish(registry, seed=7, market=LISBON)).market == LISBON
 
 
 def test_a_version_whose_signature_is_not_its_markets_is_refused(tmp_path: Path) -> None:
-    registry = Registry(tmp_path / "registry")
+    registry = FolderRegistry(tmp_path / "registry")
     with pytest.raises(ModelRefused, match="its neighbourhoods are"):
         publish(registry, seed=7, signature=signature_of(LISBON))
     with pytest.raises(ModelRefused, match="is in Brooklyn, which is none of its market's neighbourhoods"):

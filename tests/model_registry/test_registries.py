@@ -8,6 +8,7 @@ import pytest
 
 from model_registry.archive import export_version, import_version
 from model_registry.classifier import ModelRefused
+from model_registry.folder_store import FolderRegistry
 from model_registry.live import read_live, write_live
 from model_registry.market import BadMarket, read_market
 from model_registry.old_layout import TwoRegistries
@@ -32,7 +33,7 @@ def registries(folder: Path) -> Registries:
 @pytest.fixture
 def old(folder: Path) -> Registry:
     """A registry of the old layout with two champions one after the other, and a version that was refused."""
-    registry = Registry(folder)
+    registry = FolderRegistry(folder)
     for seed in (1, 2):
         registry.promote(publish(registry, seed), PROMOTE, run_id=None, actor="test")
     registry.refuse(publish(registry, 3), KEEP, run_id=None, actor="test")
@@ -115,7 +116,7 @@ def test_an_old_folder_is_read_as_new_yorks_and_reading_changes_nothing(
 
 
 def test_an_old_folder_of_another_city_is_read_as_that_citys(registries: Registries, folder: Path) -> None:
-    old = Registry(folder)
+    old = FolderRegistry(folder)
     old.promote(publish(old, 1, market=LISBON), PROMOTE, run_id=None, actor="test")
     assert registries.markets() == ["lisbon"]
     assert registries.of("lisbon").champion() == old.champion()
@@ -165,7 +166,7 @@ def test_what_an_older_version_wrote_beside_the_new_is_not_thrown_away(registrie
     registry = registries.of("new-york")
     registry.prune(99)
     champion = registry.champion()
-    again = Registry(folder)
+    again = FolderRegistry(folder)
     late = publish(again, 5)
     again.promote(late, PROMOTE, run_id=None, actor="an older version")
     with pytest.raises(TwoRegistries, match="in two places.*move versions, champion.json and history.jsonl out"):

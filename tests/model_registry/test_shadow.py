@@ -1,7 +1,6 @@
 """The shadow's pointer: set beside the champion's, cleared when it becomes the champion, and in nobody's way."""
 
 import json
-import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -9,11 +8,13 @@ import pytest
 
 from model_registry.archive import export_version, import_version
 from model_registry.classifier import ModelRefused
-from model_registry.disk import RegistryBusy, lock
 from model_registry.registries import Registries
 from model_registry.shadow import Shadow, ShadowDamaged, ShadowRefused
 from model_registry.store import Registry, UnknownVersion
 from tests.making import KEEP, LISBON, PROMOTE, publish
+from tests.model_registry.stores import BOTH, Files, opened
+
+pytestmark = BOTH
 
 
 def set_shadow(registry: Registry, version: str) -> Shadow:
@@ -25,7 +26,7 @@ def promote(registry: Registry, version: str) -> None:
 
 
 def left(registry: Registry) -> bool:
-    return (registry.folder / "shadow.json").exists()
+    return Files(registry).has_shadow()
 
 
 def test_a_registry_has_no_shadow_until_one_is_set(registry: Registry) -> None:
@@ -34,14 +35,14 @@ def test_a_registry_has_no_shadow_until_one_is_set(registry: Registry) -> None:
     assert (registry.shadow(), left(registry)) == (None, False)
 
 
-def test_it_says_which_version_since_when_by_whom_and_why(tmp_path: Path) -> None:
+def test_it_says_which_version_since_when_by_whom_and_why(place: Path | str) -> None:
     now = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
-    registry = Registry(tmp_path, clock=lambda: now)
+    registry = opened(place, lambda: now)
     version = publish(registry, 0)
     shadow = set_shadow(registry, version)
     assert shadow == Shadow(version=version, set_at=now, actor="ann", reason="It looked better in May.")
     assert registry.shadow() == shadow
-    assert json.loads((tmp_path / "shadow.json").read_text()) == {
+    assert json.loads(Files(registry).read("shadow.json")) == {
         "version": version,
         "set_at": "2026-11-23T12:00:00Z",
         "actor": "ann",
@@ -57,7 +58,7 @@ def test_another_one_takes_its_place_and_the_same_one_again_changes_nothing(
     assert registry.shadow() == first
     assert set_shadow(registry, versions[0]).version == versions[0]
     assert registry.shadow() == set_shadow(registry, versions[0])
-    assert list((registry.folder / "incoming").iterdir()) == []
+    assert not [name for name in Files(registry).all() if name.startswith(("incoming/", "claims/"))]
 
 
 def test_it_is_no_event_of_the_history_and_no_champion(registry: Registry, versions: list[str]) -> None:
@@ -89,17 +90,20 @@ def test_a_version_that_is_not_there_is_not_set(version: str, registry: Registry
 
 
 def test_a_damaged_version_is_not_set(registry: Registry, versions: list[str]) -> None:
-    (registry.path(versions[2]) / "model.onnx").write_bytes(b"damaged")
+    Files(registry).write(f"versions/{versions[2]}/model.onnx", b"damaged")
     with pytest.raises(ModelRefused, match="its SHA-256 or size differs"):
         set_shadow(registry, versions[2])
     assert not left(registry)
 
 
 @pytest.mark.usefixtures("versions")
-def test_a_version_of_another_market_is_not_set(registry: Registry) -> None:
-    lisbon = Registries(registry.folder.parent).of("lisbon")
+def test_a_version_of_another_market_is_not_set(registry: Registry, place: Path | str) -> None:
+    lisbon = Registries(place).of("lisbon")
     version = publish(lisbon, 4, market=LISBON)
-    shutil.copytree(lisbon.path(version), registry.folder / "versions" / version)
+    if isinstance(place, Path):
+        (place / "new-york" / "versions" / version).mkdir()
+    for name, content in Files(lisbon).all().items():
+        Files(registry).write(name, content)
     with pytest.raises(ModelRefused, match="it is lisbon's, and this registry new-york's"):
         set_shadow(registry, version)
     assert set_shadow(lisbon, version).version == version
@@ -131,9 +135,9 @@ def test_one_that_a_killed_writer_or_an_older_version_left_as_the_champion_is_no
     registry: Registry, versions: list[str]
 ) -> None:
     set_shadow(registry, versions[2])
-    pointer = (registry.folder / "shadow.json").read_bytes()
+    pointer = Files(registry).read("shadow.json")
     promote(registry, versions[2])
-    (registry.folder / "shadow.json").write_bytes(pointer)
+    Files(registry).write("shadow.json", pointer)
     assert registry.shadow() is None
     assert registry.problems() == {}
     # Were it still there after the rollback, the version that was rolled back from would be the shadow again.
@@ -152,7 +156,7 @@ def test_it_is_never_pruned(registry: Registry, versions: list[str]) -> None:
 def test_a_damaged_pointer_is_told_with_its_cure_and_keeps_nobody_from_promoting(
     content: bytes, registry: Registry, versions: list[str]
 ) -> None:
-    (registry.folder / "shadow.json").write_bytes(content)
+    Files(registry).write("shadow.json", content)
     words = r"shadow.json is damaged .*: remove it with `models shadow --none`, and set the shadow again"
     with pytest.raises(ShadowDamaged, match=words):
         registry.shadow()
@@ -161,42 +165,20 @@ def test_a_damaged_pointer_is_told_with_its_cure_and_keeps_nobody_from_promoting
     assert list(registry.problems()) == ["shadow.json"]
     promote(registry, versions[2])
     registry.rollback(decision=PROMOTE, actor="test")
-    assert (registry.folder / "shadow.json").read_bytes() == content
+    assert Files(registry).read("shadow.json") == content
     registry.clear_shadow()
     assert (registry.problems(), left(registry)) == ({}, False)
 
 
 def test_setting_it_mends_a_damaged_pointer(registry: Registry, versions: list[str]) -> None:
-    (registry.folder / "shadow.json").write_text("{")
+    Files(registry).write("shadow.json", b"{")
     assert set_shadow(registry, versions[2]) == registry.shadow()
 
 
 def test_a_pointer_to_a_version_that_is_gone_is_found(registry: Registry, versions: list[str]) -> None:
     set_shadow(registry, versions[2])
-    shutil.rmtree(registry.path(versions[2]))
+    Files(registry).remove(f"versions/{versions[2]}")
     assert registry.problems() == {"shadow.json": f"shadow.json names {versions[2]}, which is not among the versions"}
-
-
-def test_setting_and_clearing_it_wait_for_other_writers(registry: Registry, versions: list[str]) -> None:
-    impatient = Registry(registry.folder, patience=0.1)
-    with (registry.folder / ".lock").open("w") as held:
-        lock(held.fileno(), 1, registry.folder)
-        with pytest.raises(RegistryBusy):
-            set_shadow(impatient, versions[2])
-        with pytest.raises(RegistryBusy):
-            impatient.clear_shadow()
-    assert set_shadow(impatient, versions[2]) == registry.shadow()
-
-
-def test_it_is_carried_from_the_old_layout_into_the_markets_own_folder(tmp_path: Path) -> None:
-    old = Registry(tmp_path)
-    promote(old, publish(old, 0))
-    shadow = set_shadow(old, publish(old, 1))
-    registry = Registries(tmp_path).of("new-york")
-    assert registry.shadow() == shadow
-    registry.refuse(shadow.version, KEEP, run_id=None, actor="test")
-    assert sorted(entry.name for entry in tmp_path.iterdir()) == [".lock", "new-york"]
-    assert (registry.shadow(), left(registry)) == (shadow, True)
 
 
 def test_an_exported_version_is_no_shadow_where_it_is_imported(

@@ -1,4 +1,4 @@
-"""The registry folder: whole versions, one pointer, a history that follows it."""
+"""A registry, in a folder and in an object store: whole versions, one pointer, a history that leads to it."""
 
 import json
 from datetime import UTC, datetime
@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from model_registry.classifier import ModelRefused
-from model_registry.disk import RegistryBusy, lock
-from model_registry.history import HistoryDamaged
 from model_registry.store import ChampionChanged, NothingToRollBackTo, Registry, UnknownVersion
 from tests.making import KEEP, PROMOTE, manifest, model, publish
+from tests.model_registry.stores import BOTH, Files, opened
+
+pytestmark = BOTH
 
 
 def promote(registry: Registry, version: str) -> None:
@@ -19,7 +20,7 @@ def promote(registry: Registry, version: str) -> None:
 
 def test_an_empty_registry_has_no_versions_no_champion_and_no_history(registry: Registry) -> None:
     assert (registry.versions(), registry.champion(), registry.history()) == ([], None, [])
-    assert not registry.folder.exists()
+    assert not registry.is_there()
 
 
 def test_a_version_is_named_after_its_candidate_and_its_content(registry: Registry) -> None:
@@ -27,23 +28,21 @@ def test_a_version_is_named_after_its_candidate_and_its_content(registry: Regist
     version = registry.publish(manifest(content, "tree"), content, b"report")
     assert registry.versions() == [version]
     assert version == f"tree-{manifest(content).model.sha256[:12]}"
-    assert sorted(file.name for file in registry.path(version).iterdir()) == [
-        "manifest.json",
-        "model.onnx",
-        "report.html",
+    assert list(Files(registry).all()) == [
+        f"versions/{version}/{name}" for name in ("manifest.json", "model.onnx", "report.html")
     ]
 
 
 def test_publishing_the_same_model_again_changes_nothing(registry: Registry) -> None:
     version = publish(registry, 0)
-    before = (registry.path(version) / "manifest.json").read_bytes()
+    before = registry.file(version, "manifest.json")
     assert publish(registry, 0) == version
-    assert (registry.path(version) / "manifest.json").read_bytes() == before
+    assert registry.file(version, "manifest.json") == before
 
 
-def test_a_promotion_sets_the_pointer_and_adds_a_line(tmp_path: Path) -> None:
+def test_a_promotion_sets_the_pointer_and_adds_an_event(place: Path | str) -> None:
     now = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
-    registry = Registry(tmp_path, clock=lambda: now)
+    registry = opened(place, lambda: now)
     version = publish(registry, 0)
     promote(registry, version)
     champion = registry.champion()
@@ -52,7 +51,7 @@ def test_a_promotion_sets_the_pointer_and_adds_a_line(tmp_path: Path) -> None:
     [event] = registry.history()
     assert (event.action, event.version, event.previous, event.sequence) == ("promotion", version, None, 1)
     assert event.decision == PROMOTE
-    assert {"version", "promoted_at", "decision", "run_id"} <= set(json.loads((tmp_path / "champion.json").read_text()))
+    assert {"version", "promoted_at", "decision", "run_id"} <= set(json.loads(Files(registry).read("champion.json")))
 
 
 def test_promoting_the_champion_again_changes_nothing(registry: Registry) -> None:
@@ -97,70 +96,19 @@ def test_a_version_that_is_not_there_is_refused(version: str, registry: Registry
 
 def test_a_damaged_version_is_not_promoted(registry: Registry) -> None:
     version = publish(registry, 0)
-    (registry.path(version) / "model.onnx").write_bytes(b"damaged")
+    Files(registry).write(f"versions/{version}/model.onnx", b"damaged")
     with pytest.raises(ModelRefused):
         promote(registry, version)
     assert registry.champion() is None
 
 
-def test_a_promotion_that_died_before_its_history_line_is_complete_for_readers_and_writers(registry: Registry) -> None:
-    first, second = publish(registry, 0), publish(registry, 1)
-    promote(registry, first)
-    promote(registry, second)
-    history = registry.history()
-    lines = (registry.folder / "history.jsonl").read_bytes().splitlines(keepends=True)
-    (registry.folder / "history.jsonl").write_bytes(lines[0])
-    assert registry.history() == history
-    publish(registry, 2)
-    assert (registry.folder / "history.jsonl").read_bytes() == b"".join(lines)
-
-
-@pytest.mark.parametrize("left", [1, 20, 100])
-def test_a_history_line_that_died_half_written_is_completed(left: int, registry: Registry) -> None:
-    version = publish(registry, 0)
-    promote(registry, version)
-    whole = (registry.folder / "history.jsonl").read_bytes()
-    (registry.folder / "history.jsonl").write_bytes(whole[:left])
-    assert [event.version for event in registry.history()] == [version]
-    publish(registry, 1)
-    assert (registry.folder / "history.jsonl").read_bytes() == whole
-
-
-def test_what_a_killed_writer_left_is_swept_by_the_next(registry: Registry) -> None:
-    version = publish(registry, 0)
-    incoming = registry.folder / "incoming"
-    (incoming / "abc" / "tree-1").mkdir(parents=True)
-    (incoming / "abc" / "tree-1" / "model.onnx").write_bytes(b"half")
-    (incoming / "champion-abc.json").write_bytes(b"{")
-    promote(registry, version)
-    assert list(incoming.iterdir()) == []
-
-
-def test_a_second_writer_waits_and_then_fails_in_words(registry: Registry) -> None:
-    publish(registry, 0)
-    with (registry.folder / ".lock").open("w") as held:
-        lock(held.fileno(), 1, registry.folder)
-        impatient = Registry(registry.folder, patience=0.1)
-        with pytest.raises(RegistryBusy, match=r"another process has been writing .* for 0.1 s"):
-            publish(impatient, 1)
-    assert publish(impatient, 1) in registry.versions()
-
-
-def test_a_damaged_pointer_is_named(registry: Registry) -> None:
-    promote(registry, publish(registry, 0))
-    (registry.folder / "champion.json").write_text("{}")
-    with pytest.raises(HistoryDamaged, match=r"champion.json is damaged .*: remove it, see with `models history`"):
-        registry.champion()
-
-
 def test_reading_writes_nothing(registry: Registry) -> None:
     promote(registry, publish(registry, 0))
-    (registry.folder / ".lock").unlink()
-    before = sorted(path for path in registry.folder.rglob("*"))
+    before = Files(registry).all()
     registry.history()
     registry.champion()
     registry.versions()
-    assert sorted(path for path in registry.folder.rglob("*")) == before
+    assert Files(registry).all() == before
 
 
 def test_a_decision_about_another_champion_promotes_nothing(registry: Registry) -> None:

@@ -5,9 +5,9 @@ import time
 from multiprocessing.queues import Queue
 from pathlib import Path
 
+from model_registry.folder_store import FolderRegistry
 from model_registry.history import Decision
 from model_registry.manifest import Manifest
-from model_registry.store import Registry
 
 Models = list[tuple[Manifest, bytes]]
 _DECISION = Decision(promote=True, reason="For the test.")
@@ -15,7 +15,7 @@ _DECISION = Decision(promote=True, reason="For the test.")
 
 def write_for(seconds: float, folder: Path, models: Models, number: int, failures: "Queue[str]") -> None:
     """Publish, promote and refuse by chance."""
-    registry, chance, end = Registry(folder), random.Random(number), time.monotonic() + seconds  # noqa: S311 (no secret)
+    registry, chance, end = FolderRegistry(folder), random.Random(number), time.monotonic() + seconds  # noqa: S311 (no secret)
     try:
         while time.monotonic() < end:
             manifest, model = chance.choice(models)
@@ -30,7 +30,7 @@ def write_for(seconds: float, folder: Path, models: Models, number: int, failure
 
 def read_for(seconds: float, folder: Path, failures: "Queue[str]") -> None:
     """Look at the champion and the history, all the time."""
-    registry, end, seen = Registry(folder), time.monotonic() + seconds, 0
+    registry, end, seen = FolderRegistry(folder), time.monotonic() + seconds, 0
     try:
         while time.monotonic() < end:
             champion = registry.champion()
