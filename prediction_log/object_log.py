@@ -25,7 +25,8 @@ from prediction_log.files import FEEDBACK, FORGOTTEN, PREDICTIONS, LogFile, log_
 from prediction_log.logs import Erasures, erasures
 from prediction_log.reader import Read, blocks, read_blocks
 from prediction_log.record import Forgotten
-from storage.objects import Changed, Content, Objects, Tag
+from storage.errors import Changed
+from storage.objects import Content, Objects, Tag
 
 PREFIXES = (PREDICTIONS, FEEDBACK)
 MOST_FILE = 1_000_000_000

@@ -128,7 +128,7 @@ def test_the_log_is_listed_once_for_all_markets_and_looked_at_when_some_has_come
     with store.failing(status=403):
         [told] = look(piped, log.address, markets)
     assert isinstance(told, dg.SkipReason)
-    assert f"The prediction log {log.address} cannot be read" in (told.skip_message or "")
+    assert (told.skip_message or "").startswith(f"Nobody can look for new answers: {log.address}/forgotten.jsonl ")
 
 
 def test_forgetting_where_the_store_is_away_says_so(piped: Pipeline, store: ObjectStore, log: ObjectLog) -> None:

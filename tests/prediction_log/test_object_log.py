@@ -14,7 +14,8 @@ from prediction_log.files import LogFile, file_name, log_file
 from prediction_log.logs import FolderLog, Log, log_at
 from prediction_log.object_log import ObjectLog, without
 from prediction_log.record import Forgotten, Prediction, Record
-from storage.objects import Objects, StoreAway
+from storage.errors import StoreAway
+from storage.objects import Objects
 from tests.object_store import ObjectStore
 from tests.prediction_log.log import NOON, feedback, lines, prediction
 
