@@ -16,6 +16,7 @@ from mle_assets.partitions import MARKET_TAG
 from mle_assets.release.champion import Release
 from prediction_log.logs import log_at
 from storage.address import is_url
+from storage.errors import StoreAway
 
 TO_CHAMPION = dg.AssetSelection.assets("champion")
 AFTER_CHAMPION = dg.AssetSelection.groups("monitoring")
@@ -147,13 +148,16 @@ def new_answers_sensor(log: str, markets: Iterable[str]) -> dg.SensorDefinition:
         if not log:
             yield dg.SkipReason("No prediction log is read: name its folder in PREDICTION_LOG, as for the API.")
             return
-        # A market that has no model was never asked about.
-        there, asked = [market for market in release.registries().markets() if market in known], False
+        asked = False
         try:
+            # A market that has no model was never asked about.
+            there = [market for market in release.registries().markets() if market in known]
             new = _news_of(log, artefacts, there)
+        except StoreAway as error:
+            yield dg.SkipReason(f"Nobody can look for new answers: {error}.")
+            return
         except OSError as error:
-            cure = "" if is_url(log) else ": let this user read it"
-            yield dg.SkipReason(f"The prediction log {log} cannot be read ({error.strerror or error}){cure}.")
+            yield dg.SkipReason(f"The prediction log {log} cannot be read ({error.strerror}): let this user read it.")
             return
         for market, name in new.items():
             if name:

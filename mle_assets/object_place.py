@@ -6,9 +6,9 @@ from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 from typing import Self
 
-from mle_assets.failures import failing_on
 from mle_assets.places import Place, Seen
-from storage.objects import Changed, Objects, StoreAway
+from storage.errors import Changed, StoreAway
+from storage.objects import Objects
 
 
 class ObjectPlace(Place):
@@ -86,10 +86,6 @@ class ObjectPlace(Place):
     def shown(self, name: str = "") -> str:
         """The URL."""
         return f"{self.address}/{name}" if name else self.address
-
-    def in_words(self) -> AbstractContextManager[object]:
-        """A store that cannot be reached is nobody's mistake in the code."""
-        return failing_on(StoreAway)
 
     def alone(self) -> AbstractContextManager[object]:
         """Nobody is; see `replace`."""

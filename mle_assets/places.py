@@ -5,12 +5,14 @@ import io
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Generator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import uuid4
 
+from mle_assets.failures import failing_on
 from storage.address import is_url
+from storage.errors import StoreAway
 
 LOCK = ".lock"
 
@@ -75,9 +77,9 @@ class Place(ABC):
     def shown(self, name: str = "") -> str:
         """How a content, or the place, is called to people."""
 
-    @abstractmethod
     def in_words(self) -> AbstractContextManager[object]:
-        """Ends the run in words where the place cannot be reached."""
+        """Ends the run in words where the place is on a store that cannot be reached: nobody's mistake in the code."""
+        return failing_on(StoreAway)
 
     @abstractmethod
     def alone(self) -> AbstractContextManager[object]:
@@ -143,10 +145,6 @@ class FolderPlace(Place):
     def shown(self, name: str = "") -> str:
         """The whole path."""
         return str((self.folder / name).resolve())
-
-    def in_words(self) -> AbstractContextManager[object]:
-        """A folder is there, or the machine has a fault that nobody foresaw."""
-        return nullcontext()
 
     @contextmanager
     def alone(self) -> Generator[None]:

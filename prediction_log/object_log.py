@@ -25,13 +25,16 @@ from prediction_log.files import FEEDBACK, FORGOTTEN, PREDICTIONS, LogFile, log_
 from prediction_log.logs import Erasures, erasures
 from prediction_log.reader import Read, blocks, read_blocks
 from prediction_log.record import Forgotten
-from storage.objects import Changed, Content, Objects, Tag
+from storage.errors import Changed
+from storage.objects import Content, Objects, Tag
 
 PREFIXES = (PREDICTIONS, FEEDBACK)
 MOST_FILE = 1_000_000_000
 """Bytes of the largest object that is read; files are done when they have some millions."""
 WAIT_SECONDS = 900.0
 """Files are uploaded every minute, by each process: the tables are brought up to date when some have come together."""
+SKEW_SECONDS = 5.0
+"""By so much the clocks of machines may differ: what was answered before an erasure is erased all the same."""
 
 _encoder = msgspec.json.Encoder()
 
@@ -104,15 +107,16 @@ class ObjectLog:
         request_id: str | None = None,
         listing_id: int | None = None,
         clock: Callable[[], float] = time.time,
+        skew: float = SKEW_SECONDS,
     ) -> Erased:
         """Erase the records of a request, or those of a listing so far, with the feedback to them, from all files.
 
         What was forgotten earlier is erased as well, where anything of it is left. What is still to be uploaded is left
-        out when it is.
+        out when it is. `skew` is by how many seconds the clocks of those who answer may be ahead of this one.
         """
         if (request_id is None) == (listing_id is None):
             raise ValueError("the id of a request or that of a listing is needed, and not both")
-        self.write_down([Forgotten(clock(), request_id, listing_id)])
+        self.write_down([Forgotten(clock() + skew, request_id, listing_id)])
         forgetting = Forgetting(self.erasures().forgotten)
         files = self.files()
         # Whose the feedback is, only the answers say: so it is known, and written down, before any of them is gone.

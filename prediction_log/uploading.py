@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from prediction_log.files import FEEDBACK, PREDICTIONS, LogFile, log_files
+from storage.errors import UnsafeStore
 
 if TYPE_CHECKING:
     from prediction_log.object_log import ObjectLog
@@ -90,7 +91,7 @@ class Uploads:
     def _run(self) -> None:
         # Imported here: whoever logs to a folder loads no client of an object store.
         from prediction_log.object_log import ObjectLog
-        from storage.objects import Objects, UnsafeStore
+        from storage.objects import Objects
 
         log: ObjectLog | None = None
         while True:

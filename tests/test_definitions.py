@@ -180,7 +180,15 @@ def test_the_sensors_run_and_what_trains_by_itself_waits_to_be_turned_on() -> No
 
 @pytest.mark.parametrize(
     ("variable", "value"),
-    [("GATE_CONFIDENCE", "1.5"), ("GATE_CONFIDENCE", "high"), ("SYNTHETIC_LISTINGS", "0"), ("GATE_MARGIN", "x")],
+    [
+        ("GATE_CONFIDENCE", "1.5"),
+        ("GATE_CONFIDENCE", "high"),
+        ("SYNTHETIC_LISTINGS", "0"),
+        ("GATE_MARGIN", "x"),
+        ("ASSET_FOLDER", "http://host/assets"),
+        ("SNAPSHOT_FOLDER", "s3:///snapshots"),
+        ("PREDICTION_LOG", "ftp://host/log"),
+    ],
 )
 def test_a_wrong_setting_is_refused_by_its_variables_name(variable: str, value: str) -> None:
     with pytest.raises(BadSetting, match=variable):

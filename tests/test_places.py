@@ -212,7 +212,7 @@ def test_without_a_url_nothing_of_a_store_is_loaded(tmp_path: Path) -> None:
 def test_a_whole_training_is_kept_at_a_url_and_promoted_from_there(tmp_path: Path, store: ObjectStore) -> None:
     address = store.new_url()
     with instance_in(tmp_path / "dagster") as instance:
-        pipeline = make_pipeline(tmp_path, instance, asset_folder=address)
+        pipeline = make_pipeline(tmp_path, instance, asset_folder=address, model_registry=store.new_url("registry"))
         assert pipeline.run("training").success
         stored = FolderIOManager(folder=address)
         leader = stored.load("new-york", dg.AssetKey("leaderboard"), Leaderboard).leader

@@ -37,7 +37,8 @@ def wilson_interval(hits: int, count: int) -> Interval:
     share, shrunk = hits / count, 1 + z**2 / count
     middle = (share + z**2 / (2 * count)) / shrunk
     reach = z / shrunk * math.sqrt(share * (1 - share) / count + z**2 / (4 * count**2))
-    return Interval(max(0.0, middle - reach), min(1.0, middle + reach))
+    # With no hits, or nothing else, an end of it is the share itself, and rounding may put it beside that.
+    return Interval(max(0.0, min(share, middle - reach)), min(1.0, max(share, middle + reach)))
 
 
 def bootstrap_intervals(

@@ -6,7 +6,8 @@ from typing import BinaryIO
 
 from mle_assets.listings.bad_snapshot import BadSnapshot
 from mle_assets.listings.downloading import MOST_BYTES
-from storage.objects import Objects, StoreAway
+from storage.errors import StoreAway
+from storage.objects import Objects
 
 
 def copy_object(source: str, file: BinaryIO, total_seconds: float) -> None:

@@ -134,13 +134,16 @@ def compact(log: Log, place: Place, market: str, *, keep_days: int, now: float) 
         forgetting.learn(row for rows in read["answers"][1].values() for row in rows)
         if everywhere:
             forgetting.learn(tables.of_day("answers", day) for day in tables.days("answers"))
+        rows = {kind: dict(ledger.rows.get(kind, {})) for kind in PREFIXES}
         # Feedback first: once the answers are erased, nothing tells any longer whose it was.
         funnels, erased = dict[Kind, Funnel](), 0
         kinds: tuple[Kind, ...] = ("feedback", "answers")
         for kind in kinds:
             funnel, by_day = read[kind]
             names = [file.name for file in found[kind]]
-            lost, doubled, of_before = _merge(tables, kind, by_day, names, forgetting, everywhere=everywhere)
+            merged = _merge(tables, kind, by_day, names, forgetting, everywhere=everywhere)
+            lost, doubled, of_before = merged.lost, merged.doubled, merged.of_before
+            rows[kind] |= merged.rows
             kept = funnel.kept - lost - doubled
             funnels[kind] = msgspec.structs.replace(funnel, forgotten=lost, doubled=doubled, kept=kept)
             erased += of_before
@@ -150,6 +153,7 @@ def compact(log: Log, place: Place, market: str, *, keep_days: int, now: float) 
         done = [file for file in files if not file.open]
         first = f"{np.datetime64(first_day, 'D')}".replace("-", "")
         written = ledger.next(look.files, done, digest, first)
+        written = msgspec.structs.replace(written, rows={kind: tables.rows(kind, rows[kind]) for kind in PREFIXES})
         written.write(place)
         return Compaction(
             answers=funnels["answers"],
@@ -157,9 +161,9 @@ def compact(log: Log, place: Place, market: str, *, keep_days: int, now: float) 
             files_done=len(done),
             files_open=len(files) - len(done),
             erased=erased,
-            rows=tables.count("answers"),
-            feedback_rows=tables.count("feedback"),
-            days=len(tables.days("answers")),
+            rows=sum(written.rows["answers"].values()),
+            feedback_rows=sum(written.rows["feedback"].values()),
+            days=len(written.rows["answers"]),
             missing=tuple(sorted(written.missing - ledger.missing)),
         )
 
@@ -231,14 +235,20 @@ def _is_in(column: Any, values: Iterable[Any]) -> NDArray[np.bool_]:
     return cast("NDArray[np.bool_]", pc.is_in(column, value_set=wanted).to_numpy())
 
 
+class _Merged(NamedTuple):
+    """How many new rows are forgotten, how many were there already, how many of before were erased; rows by day."""
+
+    lost: int
+    doubled: int
+    of_before: int
+    rows: dict[int, int]
+
+
 def _merge(
     tables: DayTables, kind: Kind, by_day: ByDay, files: Sequence[str], forgetting: _Forgetting, *, everywhere: bool
-) -> tuple[int, int, int]:
-    """Put rows into their days' tables, in place of those that were from the same files.
-
-    How many of them are forgotten, how many are there already, and how many rows of before were erased.
-    """
-    lost = doubled = of_before = 0
+) -> _Merged:
+    """Put rows into their days' tables, in place of those that were from the same files."""
+    lost, doubled, of_before, counts = 0, 0, 0, dict[int, int]()
     days = {*by_day, *tables.days(kind)} if everywhere else set(by_day)
     for day in sorted(days):
         new = pa.concat_tables([SCHEMAS[kind].empty_table(), *by_day.get(day, [])])
@@ -249,8 +259,10 @@ def _merge(
         rows = pa.concat_tables([stays.filter(pa.array(~gone_before)), new.filter(pa.array(~gone_new))])
         again = rows.select(_ONCE).to_pandas().duplicated().to_numpy()
         doubled += int(again.sum())
-        tables.replace(kind, day, rows.filter(pa.array(~again)).sort_by("time"), seen)
-    return lost, doubled, of_before
+        counts[day] = rows.num_rows - int(again.sum())
+        if new.num_rows or counts[day] != before.num_rows:
+            tables.replace(kind, day, rows.filter(pa.array(~again)).sort_by("time"), seen)
+    return _Merged(lost, doubled, of_before, counts)
 
 
 def _expire(tables: DayTables, first_day: int) -> None:

@@ -32,6 +32,8 @@ class Ledger(msgspec.Struct, frozen=True):
     taken: dict[str, Written] = {}
     forgotten: str = NOTHING_FORGOTTEN
     missing: frozenset[str] = frozenset()
+    rows: dict[str, dict[int, int]] = {}
+    """How many rows the tables have, by kind and day: to open them all for that would be to fetch them all."""
     files: frozenset[str] = frozenset()
     """The names of the files, in a ledger of before there was a log at a URL, which has many; empty once it is read."""
 

@@ -24,6 +24,7 @@ from model_registry.manifest import Manifest, ManifestRefused
 from model_registry.market import Market
 from model_registry.store import UnknownVersion
 from storage.address import SCHEMES
+from storage.errors import StoreAway
 
 COOL_DOWN = 86_400.0
 """Seconds from one request for a market to the next, whatever is established: a training takes its time to show."""
@@ -149,7 +150,12 @@ def train_when_needed_sensor(markets: Iterable[Market], *, train_on_feedback: bo
         seen, now, told = _remembered(context.cursor), time.time(), list[str]()
         asked = False
         for market in known:
-            request, sentence = _needed(market, release, default_snapshot, artefacts, seen, now, train_on_feedback)
+            try:
+                request, sentence = _needed(market, release, default_snapshot, artefacts, seen, now, train_on_feedback)
+            except StoreAway as error:
+                # It would be waited for with every market anew.
+                told.append(f"From {market.name} on no market could be looked at: {error}.")
+                break
             told.append(f"{market.name}: {sentence}.")
             if request:
                 asked = True
@@ -177,16 +183,14 @@ def _needed(
     try:
         pointer = registry.champion()
         manifest = registry.manifest(pointer.version) if pointer else None
+    except StoreAway:
+        raise
     except (HistoryDamaged, ManifestRefused, UnknownVersion, OSError) as error:
         return None, f"its champion cannot be read ({error})"
     if manifest is None:
         return None, "it has no champion yet"
-    try:
-        live = _stored(artefacts, market.name, "live_performance", LiveReport)
-        drift = _stored(artefacts, market.name, "drift", DriftReport)
-    except OSError as error:
-        return None, f"what was found of it cannot be read ({error})"
-    cause = cause_of(manifest.version, drift, live)
+    live = _stored(artefacts, market.name, "live_performance", LiveReport)
+    cause = cause_of(manifest.version, _stored(artefacts, market.name, "drift", DriftReport), live)
     if cause.word is None:
         return None, f"nothing is established against {manifest.version} ({cause.sentence})"
     rest = COOL_DOWN - (now - seen.asked.get(market.name, -COOL_DOWN))

@@ -1,6 +1,6 @@
 """The log as tables: one Parquet file for the answers of each day, and one for what was told of answers that day."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any, Literal
@@ -156,10 +156,12 @@ class DayTables:
         # Column by column, each given up as it is converted: millions of rows need not be there twice.
         return pa.concat_tables(tables).to_pandas(split_blocks=True, self_destruct=True)
 
-    def count(self, kind: Kind) -> int:
-        """How many rows all tables have."""
+    def rows(self, kind: Kind, known: Mapping[int, int]) -> dict[int, int]:
+        """How many rows the table of each day has; `known` are those that need not be looked up, where that is slow."""
         place = self.place.at(kind)
-        return sum(pq.ParquetFile(place.source(_name(day))).metadata.num_rows for day in self.days(kind))
+        if isinstance(place, FolderPlace):
+            known = {}
+        return {day: known[day] if day in known else _count(place.source(_name(day))) for day in self.days(kind)}
 
 
 _ENDING = ".parquet"
@@ -175,6 +177,10 @@ def _day(name: str) -> int:
 
 def _read(source: Any, columns: Sequence[str] | None = None) -> Any:
     return pq.read_table(source, columns=None if columns is None else list(columns))
+
+
+def _count(source: Any) -> int:
+    return pq.ParquetFile(source).metadata.num_rows
 
 
 def _empty(kind: Kind, columns: Sequence[str] | None = None) -> Any:

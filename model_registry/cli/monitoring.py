@@ -17,6 +17,7 @@ from model_registry.store import Registry, UnknownVersion
 from prediction_log.erasing import Erased
 from prediction_log.erasing import forget as erase
 from storage.address import BadAddress, is_url
+from storage.errors import StoreAway
 
 
 @click.command("live")
@@ -51,7 +52,6 @@ def live(registry: Registry, version: str | None, *, as_json: bool) -> None:
 @click.option("--listing-id", type=int, metavar="ID", help="Erase all that was answered about a listing so far.")
 @click.option(
     "--log",
-    "log",
     envvar="PREDICTION_LOG",
     default=DEFAULT_PREDICTION_LOG,
     show_default=True,
@@ -88,7 +88,6 @@ def _is_url(log: str) -> bool:
 def _erase_objects(log: str, request_id: str | None, listing_id: int | None) -> Erased:
     # Here: whoever has a folder needs no client of a store.
     from prediction_log.object_log import ObjectLog
-    from storage.objects import StoreAway
 
     try:
         return ObjectLog.of(log).forget(request_id=request_id, listing_id=listing_id)

@@ -100,6 +100,22 @@ def test_what_a_killed_service_logged_is_uploaded_by_the_next_one(registry: Regi
     assert there(url) == ["a", "b"]
 
 
+def test_a_service_ends_in_time_though_the_store_hangs_and_its_file_stays_for_the_next(
+    registry: Registry, tmp_path: Path, store: ObjectStore, url: str
+) -> None:
+    spool = tmp_path / "spool"
+    with (
+        store.failing(seconds=60),
+        serving(registry.folder, tmp_path / "api.log", PREDICTION_LOG=url, PREDICTION_SPOOL=str(spool)) as server,
+    ):
+        until(lambda: server.client.get("/readyz").status_code == 200)
+        assert ask(server.client, "a") == 200
+        server.process.terminate()
+        assert server.process.wait(20) == 0
+    [file] = log_files(spool)
+    assert not file.open
+
+
 def test_a_url_of_another_scheme_and_a_spool_that_is_none_are_refused_in_words() -> None:
     with pytest.raises(BadSetting, match="PREDICTION_LOG cannot be used: http://host/log names no place that can be"):
         Settings(prediction_log="http://host/log")

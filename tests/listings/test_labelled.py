@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pandas as pd
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -90,9 +91,11 @@ def test_every_labelled_listing_is_counted_once(told: list[tuple[int, float, str
     assert not joined["id"].isin(test["id"]).any()
 
 
-def test_where_they_are_not_used_none_are_kept(tmp_path: Path) -> None:
-    used = LabelledListings(used=True, folder=str(tmp_path))
-    unused = LabelledListings(used=False, folder=str(tmp_path))
+@pytest.mark.parametrize("kept_at", ["folder", "store"])
+def test_where_they_are_not_used_none_are_kept(kept_at: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    folder = str(tmp_path) if kept_at == "folder" else request.getfixturevalue("store").new_url()
+    used = LabelledListings(used=True, folder=folder)
+    unused = LabelledListings(used=False, folder=folder)
     assert used.of("new-york") is None
     used.keep("new-york", labelled({"id": 7}))
     assert unused.of("new-york") is None

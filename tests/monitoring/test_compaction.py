@@ -254,6 +254,21 @@ def test_the_ledger_of_many_files_is_small(log: Path, place: Place) -> None:
     assert run(log, place).answers == Funnel()
 
 
+def test_on_a_store_only_tables_that_change_are_fetched(log: Path, store: ObjectStore) -> None:
+    place = place_at(store.new_url())
+    write(log, [answered(f"r{day}", NOON + day * DAY) for day in range(5)])
+    assert run(log, place, now=NOON + 5 * DAY).rows == 5
+    write(log, [answered("new", NOON + 4 * DAY)])
+    store.asked()
+    assert run(log, place, now=NOON + 5 * DAY).rows == 6
+    tables = [asked for asked in store.asked() if "/answers/" in asked and asked.startswith("GET")]
+    assert len(tables) == 1
+    forget(log, request_id="r2", settle=0, clock=lambda: NOON + 6 * DAY)
+    store.asked()
+    assert run(log, place, now=NOON + 5 * DAY).rows == 5
+    assert len([asked for asked in store.asked() if "/answers/" in asked and asked.startswith("PUT")]) == 1
+
+
 def test_two_runs_of_one_market_at_once_lose_nothing(
     log: Path, store: ObjectStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -128,7 +128,26 @@ def test_the_log_is_listed_once_for_all_markets_and_looked_at_when_some_has_come
     with store.failing(status=403):
         [told] = look(piped, log.address, markets)
     assert isinstance(told, dg.SkipReason)
-    assert f"The prediction log {log.address} cannot be read" in (told.skip_message or "")
+    assert (told.skip_message or "").startswith(f"Nobody can look for new answers: {log.address}/forgotten.jsonl ")
+
+
+def test_training_is_asked_for_by_what_was_found_at_a_url_and_one_sentence_says_that_it_is_away(
+    piped: Pipeline, store: ObjectStore, log: ObjectLog, tmp_path: Path
+) -> None:
+    version, now = publish_champion(piped.registry), time.time()
+    sensor = piped.definitions.get_repository_def().get_sensor_def("train_when_needed")
+    resources = piped.definitions.resources or {}
+    chosen = {name: resources[name] for name in ("release", "artefacts", "default_snapshot")}
+
+    def told() -> str:
+        with dg.build_sensor_context(piped.instance, definitions=piped.definitions, resources=chosen) as context:
+            return sensor.evaluate_tick(context).skip_message or ""
+
+    upload(log, tmp_path / "spool", [answered("a", now - 60, version=version)])
+    assert piped.run("monitoring").success
+    assert f"nothing is established against {version}" in told()
+    with store.failing(status=403):
+        assert told().startswith("From new-york on no market could be looked at: s3://bucket/assets-")
 
 
 def test_forgetting_where_the_store_is_away_says_so(piped: Pipeline, store: ObjectStore, log: ObjectLog) -> None:

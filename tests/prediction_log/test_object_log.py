@@ -14,7 +14,8 @@ from prediction_log.files import LogFile, file_name, log_file
 from prediction_log.logs import FolderLog, Log, log_at
 from prediction_log.object_log import ObjectLog, without
 from prediction_log.record import Forgotten, Prediction, Record
-from storage.objects import Objects, StoreAway
+from storage.errors import StoreAway
+from storage.objects import Objects
 from tests.object_store import ObjectStore
 from tests.prediction_log.log import NOON, feedback, lines, prediction
 
@@ -101,15 +102,23 @@ def test_a_listing_is_forgotten_up_to_now_with_what_was_told_of_it(log: ObjectLo
     log.upload(file(1), lines(prediction("a", listing_id=7), prediction("b", 0, listing_id=7), prediction("b", 1)))
     log.upload(file(2), lines(prediction("c", listing_id=7, time=NOON + 60)))
     log.upload(file(1, "feedback"), lines(feedback("a"), feedback("b", 0), feedback("b", 1), feedback("c")))
-    assert log.forget(listing_id=7, clock=lambda: NOON + 30) == Erased(predictions=2, feedback=2, files=2)
+    assert log.forget(listing_id=7, clock=lambda: NOON + 30, skew=0) == Erased(predictions=2, feedback=2, files=2)
     assert shown(log) == ["b", "b", "c", "c"]
-    assert log.forget(listing_id=7, clock=lambda: NOON + 30) == Erased()
+    assert log.forget(listing_id=7, clock=lambda: NOON + 30, skew=0) == Erased()
+
+
+def test_an_answer_by_a_clock_that_is_ahead_is_erased(log: ObjectLog) -> None:
+    log.upload(
+        file(1), lines(prediction("a", listing_id=7, time=NOON + 3), prediction("b", listing_id=7, time=NOON + 9))
+    )
+    assert log.forget(listing_id=7, clock=lambda: NOON).predictions == 1
+    assert shown(log) == ["b"]
 
 
 def test_what_is_still_in_a_spool_is_left_out_when_it_is_uploaded(log: ObjectLog) -> None:
     log.upload(file(1), lines(prediction("a")))
     log.forget(request_id="a")
-    log.forget(listing_id=7, clock=lambda: NOON + 30)
+    log.forget(listing_id=7, clock=lambda: NOON + 30, skew=0)
     log.upload(file(2), lines(prediction("a"), prediction("b"), prediction("c", listing_id=7)))
     log.upload(file(3), lines(prediction("d", listing_id=7)))
     assert [entry.name for entry in log.objects.entries("predictions/")] == [f"predictions/{file(2).name}"]
@@ -119,7 +128,7 @@ def test_what_is_still_in_a_spool_is_left_out_when_it_is_uploaded(log: ObjectLog
 
 def test_feedback_is_erased_whose_answer_comes_late_or_was_erased_long_ago(log: ObjectLog) -> None:
     log.upload(file(1), lines(prediction("early", listing_id=7)))
-    log.forget(listing_id=7, clock=lambda: NOON + 30)
+    log.forget(listing_id=7, clock=lambda: NOON + 30, skew=0)
     log.upload(file(1, "feedback"), lines(feedback("early"), feedback("late"), feedback("other")))
     assert shown(log) == ["late", "other"], "nothing tells as yet whose that is"
     log.upload(file(2), lines(prediction("late", listing_id=7)))
@@ -153,7 +162,7 @@ def test_an_erasure_that_fails_midway_is_completed_by_the_next(log: ObjectLog, s
     log.upload(file(1), lines(prediction("a", listing_id=7), prediction("b")))
     log.upload(file(1, "feedback"), lines(feedback("a")))
     with store.failing(status=403, methods=["PUT"], path="predictions/"), pytest.raises(StoreAway):
-        log.forget(listing_id=7, clock=lambda: NOON + 30)
+        log.forget(listing_id=7, clock=lambda: NOON + 30, skew=0)
     assert shown(log) == ["b"], "whoever reads leaves out what is written down"
     assert log.forget(request_id="none").predictions == 1
     assert b'"a"' not in log.objects.read(f"predictions/{file(1).name}")
@@ -245,13 +254,13 @@ class Spools(RuleBasedStateMachine):
     def forget_request(self, place: int) -> None:
         self.time += 1
         self.forgotten_requests.add(f"r{place}")
-        self.log.forget(request_id=f"r{place}", clock=lambda: self.time)
+        self.log.forget(request_id=f"r{place}", clock=lambda: self.time, skew=0)
 
     @rule(listing=st.integers(1, 3))
     def forget_listing(self, listing: int) -> None:
         self.time += 1
         self.forgotten_listings[listing] = self.time
-        self.log.forget(listing_id=listing, clock=lambda: self.time)
+        self.log.forget(listing_id=listing, clock=lambda: self.time, skew=0)
 
     def is_forgotten(self, request: str) -> bool:
         listing, answered = self.answers[request]
