@@ -13,6 +13,7 @@ import msgspec
 from model_registry import disk
 from model_registry.classifier import MANIFEST_FILE, MOST_MANIFEST, PublishedModel, open_version
 from model_registry.history import Champion, Event, read_champion, read_events, whole_lines
+from model_registry.primitives import Present
 from model_registry.shadow import Shadow, ShadowDamaged
 from model_registry.store import (
     LIVE,
@@ -20,7 +21,6 @@ from model_registry.store import (
     MOST_LIVE,
     MOST_POINTER,
     NotTheBeginning,
-    Present,
     Registry,
     utc_now,
     written,

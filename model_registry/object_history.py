@@ -12,7 +12,8 @@ import msgspec
 
 from model_registry.history import Champion, Event, HistoryDamaged, read_champion
 from model_registry.object_seen import SeenObjects
-from model_registry.store import MOST_POINTER, Present, written
+from model_registry.primitives import Present
+from model_registry.store import MOST_POINTER, written
 from storage.objects import Changed, Objects
 
 FOLDER = "history"

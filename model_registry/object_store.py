@@ -1,50 +1,46 @@
 """The registry in an object store: create-only objects, conditional writes, and no lock."""
 
-import errno
-import re
+import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from datetime import datetime
+from functools import partial
 from typing import TypeVar
 
 from model_registry.classifier import (
     MANIFEST_FILE,
     MODEL_FILE,
-    MOST_MANIFEST,
-    REPORT_FILE,
     ModelRefused,
     PublishedModel,
-    most_of,
     verified,
 )
 from model_registry.history import Champion, Event, HistoryDamaged
-from model_registry.manifest import FileDigest, digest
 from model_registry.market import is_market_name
 from model_registry.object_claims import CLAIMED_FOR, Claims
 from model_registry.object_history import AT_ONCE, CURE, POINTER, ObjectHistory
 from model_registry.object_seen import SeenObjects
+from model_registry.object_versions import ObjectVersions, is_id
+from model_registry.primitives import Present
 from model_registry.registries import Shared
 from model_registry.shadow import Shadow, ShadowDamaged, read_shadow
 from model_registry.store import (
     LIVE,
-    MOST_FILE,
     MOST_LIVE,
     MOST_POINTER,
     MarketRegistry,
     NotTheBeginning,
-    Present,
     utc_now,
     written,
 )
 from storage.errors import StoreAway
 from storage.objects import PROBES, Changed, Objects
 
-_VERSIONS, _SHADOW = "versions", "shadow.json"
+_SHADOW = "shadow.json"
 _NO_SHADOW = b"null"
 """In place of a shadow that became the champion: an object can be replaced on a condition, and not deleted."""
-_ID = re.compile(r"[^/]*[^/.][^/]*")
-
+_LOOKS = 5
+"""So often the pointer is compared with the history before it is told that it lags."""
 _PROBED = set[str]()
 """The addresses that this process has tried out."""
 
@@ -101,6 +97,7 @@ class ObjectRegistry(MarketRegistry):
         self._seen = SeenObjects(self._objects)
         self._history = ObjectHistory(self._objects, self._seen)
         self._claims = Claims(self._objects, clock, patience)
+        self._versions = ObjectVersions(self._objects, self._claims)
 
     @property
     def place(self) -> str:
@@ -113,8 +110,7 @@ class ObjectRegistry(MarketRegistry):
 
     def versions(self) -> list[str]:
         """See Registry."""
-        names = (entry.name.split("/") for entry in self._objects.entries(f"{_VERSIONS}/"))
-        return sorted(parts[1] for parts in names if parts[2:] == [MANIFEST_FILE])
+        return self._versions.ids()
 
     def champion(self) -> Champion | None:
         """See Registry."""
@@ -126,13 +122,13 @@ class ObjectRegistry(MarketRegistry):
 
     def open(self, version: str) -> PublishedModel:
         """See Registry; raises StoreAway where nothing can be read, which says nothing of the version."""
-        self._known(version)
+        self._see_that_it_is_an_id(version)
         try:
-            return self._checked(verified(version, lambda name, published: self._published(version, name, published)))
+            return self._checked(verified(version, partial(self._versions.read, version)))
         except StoreAway:
             raise
         except FileNotFoundError as error:
-            if error.filename == self._named(version, MANIFEST_FILE):
+            if error.filename == f"{self._versions.place_of(version)}/{MANIFEST_FILE}":
                 raise self._unknown(version) from error
             raise ModelRefused(f"version {version} cannot be read: {error}") from error
         except OSError as error:
@@ -140,31 +136,29 @@ class ObjectRegistry(MarketRegistry):
 
     def file(self, version: str, name: str) -> bytes:
         """See Registry."""
-        self._known(version)
         if name == MANIFEST_FILE:
+            self._see_that_it_is_an_id(version)
             try:
-                return self._objects.read(f"{_VERSIONS}/{version}/{name}", MOST_MANIFEST)
+                return self._versions.read(version, name, None)
             except FileNotFoundError as error:
                 raise self._unknown(version) from error
-        if name == REPORT_FILE:
-            return self._published(version, name, self.manifest(version).report)
-        self.place_of(version)
-        return self._objects.read(f"{_VERSIONS}/{version}/{name}", MOST_FILE)
+        manifest = self.manifest(version)
+        return self._versions.read(version, name, manifest.model if name == MODEL_FILE else manifest.report)
 
     def place_of(self, version: str) -> str:
         """See Registry."""
-        self._known(version)
-        if not self._objects.exists(f"{_VERSIONS}/{version}/{MANIFEST_FILE}"):
+        self._see_that_it_is_an_id(version)
+        if not self._versions.is_there(version):
             raise self._unknown(version)
-        return f"{self.place}/{_VERSIONS}/{version}"
+        return self._versions.place_of(version)
 
     def admit(self, version: str, files: dict[str, bytes]) -> None:
         """See Registry; its manifest comes last, and with that it is there."""
-        self._known(version)
+        self._see_that_it_is_an_id(version)
         with self._writing(version):
-            if not self._objects.exists(f"{_VERSIONS}/{version}/{MANIFEST_FILE}"):
+            if not self._versions.is_there(version):
                 self._checked(verified(version, lambda name, _: files[name]))
-                self._create(version, files)
+                self._versions.create(version, files)
             self.open(version)
 
     def adopt(self, events: list[Event], shadow: Shadow | None) -> None:
@@ -185,7 +179,9 @@ class ObjectRegistry(MarketRegistry):
             known, protected = self.manifests()[0], self.protected()
             found = [manifest.version for manifest in reversed(known[keep:]) if manifest.version not in protected]
             removed = [
-                version for version in found if self._remove(version, lambda v=version: v not in self.protected())
+                version
+                for version in found
+                if self._versions.remove(version, lambda v=version: v not in self.protected())
             ]
             self._sweep()
         return removed
@@ -225,7 +221,7 @@ class ObjectRegistry(MarketRegistry):
             _PROBED.add(self._shared.address)
         self._history.follow()
         self._remove_promoted_shadow()
-        if version is None or not _ID.fullmatch(version):
+        if version is None or not is_id(version):
             yield
         else:
             with self._claims.held(version):
@@ -260,6 +256,15 @@ class ObjectRegistry(MarketRegistry):
             if read_shadow(there.content).version == self._present().version:
                 self._objects.replace(_SHADOW, _NO_SHADOW, there.tag)
 
+    def _problems_of_the_history(self) -> dict[str, str]:
+        # A writer may be between the history and the pointer: it is given the time to follow.
+        for _ in range(_LOOKS - 1):
+            found = super()._problems_of_the_history()
+            if not found:
+                return found
+            time.sleep(0.1)
+        return super()._problems_of_the_history()
+
     def _put(self, name: str, content: bytes) -> None:
         while True:
             with suppress(FileExistsError, Changed):
@@ -272,72 +277,16 @@ class ObjectRegistry(MarketRegistry):
                 self._objects.replace(name, content, there.tag)
                 return
 
-    def _known(self, version: str) -> None:
-        if not _ID.fullmatch(version):
+    def _see_that_it_is_an_id(self, version: str) -> None:
+        if not is_id(version):
             raise self._unknown(version)
 
-    def _named(self, version: str, name: str) -> str:
-        return f"{self.place}/{_VERSIONS}/{version}/{name}"
-
-    def _published(self, version: str, name: str, published: FileDigest | None) -> bytes:
-        folder, most = f"{_VERSIONS}/{version}", most_of(published)
-        if name != REPORT_FILE or published is None:
-            return self._objects.read(f"{folder}/{name}", most)
-        try:
-            content = self._objects.read(f"{folder}/{name}", most)
-            if digest(content) == published:
-                return content
-        except OSError as error:
-            if error.errno not in (errno.ENOENT, errno.EFBIG):
-                raise
-        # Its name was taken by a writer of the same model that was killed, or that this one outran; or it is damaged.
-        with suppress(FileNotFoundError):
-            return self._objects.read(f"{folder}/{_report(published)}", most)
-        return self._objects.read(f"{folder}/{name}", most)
-
-    def _create(self, version: str, files: dict[str, bytes]) -> None:
-        path = f"{_VERSIONS}/{version}"
-        try:
-            self._objects.create(f"{path}/{MODEL_FILE}", files[MODEL_FILE])
-        except FileExistsError as error:
-            raise ModelRefused(
-                f"version {version} is refused: there is another {MODEL_FILE} of that name, of no version: remove "
-                f"{self._named(version, MODEL_FILE)}"
-            ) from error
-        report = files[REPORT_FILE]
-        try:
-            self._objects.create(f"{path}/{REPORT_FILE}", report)
-        except FileExistsError:
-            self._objects.create(f"{path}/{_report(digest(report))}", report)
-        # Where another writer's manifest is there by now, that one's version is.
-        with suppress(FileExistsError):
-            self._objects.create(f"{path}/{MANIFEST_FILE}", files[MANIFEST_FILE])
-
-    def _remove(self, version: str, may_be_removed: Callable[[], bool]) -> bool:
-        """Remove a version, its manifest first, unless somebody writes about it or it may not be removed any more."""
-        folder = f"{_VERSIONS}/{version}/"
-        rest = [entry.name for entry in self._objects.entries(folder) if entry.name != folder + MANIFEST_FILE]
-        return self._claims.remove(version, may_be_removed, [folder + MANIFEST_FILE, *rest])
-
     def _sweep(self) -> None:
-        self._claims.sweep()
         long_ago = self._clock() - CLAIMED_FOR
-        latest = dict[str, datetime]()
-        for entry in self._objects.entries(f"{_VERSIONS}/"):
-            version = entry.name.split("/")[1]
-            latest[version] = max(latest.get(version, entry.at), entry.at)
-        whole = set(self.versions())
-        for version, at in latest.items():
-            if version not in whole and at < long_ago:
-                self._remove(version, lambda v=version: v not in self.versions())
-        probes = [entry.name for entry in self._shared.entries(f"{PROBES}/") if entry.at < long_ago]
-        self._shared.delete(*probes)
+        self._claims.sweep()
+        self._versions.sweep(long_ago)
+        self._shared.delete(*(one.name for one in self._shared.entries(f"{PROBES}/") if one.at < long_ago))
 
     def _each(self, make: Callable[[_Given], _Made], given: Iterable[_Given]) -> Iterator[_Made]:
         with ThreadPoolExecutor(AT_ONCE) as threads:
             yield from threads.map(make, given)
-
-
-def _report(published: FileDigest) -> str:
-    stem, _, suffix = REPORT_FILE.rpartition(".")
-    return f"{stem}-{published.sha256[:12]}.{suffix}"

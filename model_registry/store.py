@@ -3,18 +3,17 @@
 What is the same wherever it lies. A folder's is in folder_store.py, an object store's in object_store.py.
 """
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, suppress
+from contextlib import suppress
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 import msgspec
 
 from model_registry.classifier import MANIFEST_FILE, MODEL_FILE, REPORT_FILE, ModelRefused, PublishedModel
 from model_registry.history import Action, Champion, Decision, Event, HistoryDamaged, champions
 from model_registry.manifest import Manifest, ManifestRefused, digest, read_manifest, version_id, write_manifest
+from model_registry.primitives import Present, Primitives
 from model_registry.shadow import Shadow, ShadowDamaged, ShadowRefused, read_shadow
 from storage.errors import StoreAway
 
@@ -59,19 +58,7 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-class Present(NamedTuple):
-    """What a decision is about: the number of the last event, and the champion that the history leads to."""
-
-    sequence: int
-    champion: Champion | None
-
-    @property
-    def version(self) -> str | None:
-        """The champion's."""
-        return None if self.champion is None else self.champion.version
-
-
-class Registry(ABC):
+class Registry(Primitives):
     """One market's published models, safe to read at any moment and to kill a writer at any moment.
 
     Of two writers that decide at once one is first, and the other decides about what that one has left. A shadow that
@@ -83,112 +70,6 @@ class Registry(ABC):
         """With a `market` named, versions of any other are refused."""
         self.market = market
         self._clock = clock
-
-    @property
-    @abstractmethod
-    def place(self) -> Path | str:
-        """Where it lies: a folder or a URL."""
-
-    @abstractmethod
-    def is_there(self) -> bool:
-        """Whether anybody has ever written to it."""
-
-    @abstractmethod
-    def versions(self) -> list[str]:
-        """The ids of all published versions, in alphabetical order."""
-
-    @abstractmethod
-    def champion(self) -> Champion | None:
-        """The pointer to the version in production, or None before the first promotion; raises HistoryDamaged."""
-
-    @abstractmethod
-    def history(self) -> list[Event]:
-        """Every promotion, refusal and rollback, oldest first; raises HistoryDamaged."""
-
-    @abstractmethod
-    def open(self, version: str) -> PublishedModel:
-        """A published model, verified; raises UnknownVersion or ModelRefused."""
-
-    @abstractmethod
-    def file(self, version: str, name: str) -> bytes:
-        """One of a version's files, unverified; raises UnknownVersion, and FileNotFoundError where it is missing."""
-
-    @abstractmethod
-    def place_of(self, version: str) -> Path | str:
-        """Where a published version lies; raises UnknownVersion."""
-
-    @abstractmethod
-    def admit(self, version: str, files: dict[str, bytes]) -> None:
-        """Store a version's files, whole and verified; where it is there already, verify that one.
-
-        Raises ModelRefused for files that do not belong together, and stores nothing then.
-        """
-
-    @abstractmethod
-    def adopt(self, events: list[Event], shadow: Shadow | None) -> None:
-        """Record the events of another registry, with their numbers, and its shadow; the versions are here already.
-
-        The own history has to be the beginning of theirs, or NotTheBeginning is raised. The champion's pointer comes
-        after all events.
-        """
-
-    @abstractmethod
-    def prune(self, keep: int) -> list[str]:
-        """Remove versions that are neither protected nor among the `keep` newest; their ids, oldest first.
-
-        A version whose manifest cannot be read stays, for a person to look at.
-        """
-
-    @abstractmethod
-    def ledgers(self) -> dict[str, bool]:
-        """What is kept beside the versions (champion's pointer, history, shadow's pointer), and whether it is there."""
-
-    @abstractmethod
-    def live_bytes(self, version: str) -> bytes | None:
-        """The content of a version's live figures, or None where there are none."""
-
-    @abstractmethod
-    def live_state(self, version: str) -> object:
-        """What is another one when a version's live figures have changed, and cheap to ask for."""
-
-    @abstractmethod
-    def live_place(self, version: str) -> Path | str:
-        """Where a version's live figures are, if there are any."""
-
-    @abstractmethod
-    def put_live(self, version: str, content: bytes) -> None:
-        """Put a version's live figures in place of the last ones; raises UnknownVersion."""
-
-    @abstractmethod
-    def _writing(self, version: str | None = None) -> AbstractContextManager[None]:
-        """What holds as long as something is written; `version` is not removed meanwhile.
-
-        What a killed writer left unfinished is completed first.
-        """
-
-    @abstractmethod
-    def _present(self) -> Present:
-        """What is decided about; for writers."""
-
-    @abstractmethod
-    def _record(self, event: Event) -> bool:
-        """Make an event the next of the history, and have the pointer follow; False where another one came first."""
-
-    @abstractmethod
-    def _shadow_bytes(self) -> bytes | None:
-        """The content of shadow.json, or None where there is no shadow."""
-
-    @abstractmethod
-    def _put_shadow(self, shadow: Shadow) -> None:
-        """Put a shadow's pointer in place of any other."""
-
-    @abstractmethod
-    def _remove_shadow(self) -> None:
-        """Remove the pointer to a shadow, whatever it holds."""
-
-    @abstractmethod
-    def _remove_promoted_shadow(self) -> None:
-        """Remove the pointer to a shadow that is the champion; one that cannot be read stays, for a person to see."""
 
     def shadow(self) -> Shadow | None:
         """The pointer to the version that is asked beside the champion, if there is one.
@@ -354,6 +235,9 @@ class Registry(ABC):
                 self.open(version)
             except ModelRefused as error:
                 found[version] = str(error)
+            except UnknownVersion:
+                if versions is not None:
+                    raise  # else it was pruned since
             checked()
         if versions is not None:
             return found

@@ -89,6 +89,8 @@ def _end(sentence: str, code: int) -> NoReturn:
 
 
 def _of_the_disk(error: OSError) -> str:
+    if "://" in str(error.filename):
+        return f"{error.filename} cannot be used ({error.strerror}): see to the address, and that its bucket is there"
     cure = (
         "run this as a user who may read and write it, or name another place"
         if error.errno in _NOT_ALLOWED

@@ -4,7 +4,7 @@ import ast
 import json
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -169,16 +169,16 @@ with dg.DagsterInstance.get() as instance:
 
 
 @contextmanager
-def cluster(folder: Path) -> Iterator[Cluster]:
-    """Images built, everything healthy, three markets known and nothing trained; all removed afterwards."""
+def cluster(folder: Path, markets: Sequence[str] = MARKETS, **settings: str) -> Iterator[Cluster]:
+    """Images built, everything healthy, some markets known and nothing trained; all removed afterwards."""
     plain = new_stack()
     Stack.present.remove(plain)
     passwords = {"REDIS_PASSWORD": secrets.token_hex(16), "AWS_SECRET_ACCESS_KEY": secrets.token_hex(16)}
     small = {"SYNTHETIC_LISTINGS": "2500", "PICTURES": "false", "TEST_MARKETS": str(folder)}
-    stack = Cluster(plain.project, {**plain.settings, **passwords, **small}, files=SEVERAL)
+    stack = Cluster(plain.project, {**plain.settings, **passwords, **small, **settings}, files=SEVERAL)
     Stack.present.append(stack)
     try:
-        write_markets(folder)
+        write_markets(folder, markets, int(stack.settings["SYNTHETIC_LISTINGS"]))
         stack.make("images")
         stack.up()
         yield stack
@@ -186,12 +186,12 @@ def cluster(folder: Path) -> Iterator[Cluster]:
         stack.remove()
 
 
-def write_markets(folder: Path) -> None:
-    """New York's file, and two more that are like it but in name and listings."""
+def write_markets(folder: Path, markets: Sequence[str], listings: int) -> None:
+    """New York's file, and others that are like it but in name and listings."""
     folder.chmod(0o755)
     new_york = (ROOT / "markets" / "new-york.toml").read_text()
     (folder / "new-york.toml").write_text(new_york)
-    for number, market in enumerate(MARKETS[1:], 1):
-        write_snapshot(folder / f"{market}.csv", 2500 + 200 * number)
+    for number, market in enumerate(markets[1:], 1):
+        write_snapshot(folder / f"{market}.csv", listings + 200 * number)
         named = new_york.replace('title = "New York"', f'title = "{market.title()}"')
         (folder / f"{market}.toml").write_text(f'snapshot = "/app/markets/{market}.csv"\n{named}')

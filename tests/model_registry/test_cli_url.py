@@ -92,6 +92,14 @@ def test_a_store_that_is_away_is_told_in_its_sentence(
             assert "see to the " in told.stderr
 
 
+@pytest.mark.usefixtures("store")
+def test_a_bucket_that_is_not_there_is_told_in_a_sentence() -> None:
+    told = models_command("--registry", "s3://none/prefix", "--market", "new-york", "list")
+    assert told.exit_code == EXIT_REFUSED
+    assert "s3://none/prefix" in told.stderr
+    assert "Bucket" in told.stderr
+
+
 def test_an_address_that_names_nothing_is_wrong_usage() -> None:
     told = models_command("--registry", "ftp://somewhere", "list")
     assert told.exit_code == 2

@@ -13,6 +13,7 @@ from model_registry.listing import encode
 from model_registry.market import NEW_YORK
 from tests.conftest import Pipeline, instance_in, make_pipeline
 from tests.making import BEATABLE, PROMOTE, publish
+from tests.object_store import ObjectStore
 
 
 def failure_of(result: dg.ExecuteInProcessResult) -> str:
@@ -46,6 +47,18 @@ def test_the_same_leader_again_changes_nothing(ready: Pipeline) -> None:
     champion, history = ready.registry.champion(), ready.registry.history()
     assert ready.run("promotion").success
     assert (ready.registry.champion(), ready.registry.history()) == (champion, history)
+
+
+def test_in_an_object_store_it_is_published_promoted_and_found_again(ready: Pipeline, store: ObjectStore) -> None:
+    elsewhere = make_pipeline(ready.folder, ready.instance, model_registry=store.new_url())
+    assert elsewhere.run("promotion").success
+    champion, history = elsewhere.registry.champion(), elsewhere.registry.history()
+    assert champion
+    assert [event.action for event in history] == ["promotion"]
+    assert elsewhere.registry.open(champion.version).manifest.version == champion.version
+    assert elsewhere.run("promotion").success
+    assert (elsewhere.registry.champion(), elsewhere.registry.history()) == (champion, history)
+    assert not ready.registry.is_there()
 
 
 def test_a_challenger_that_is_not_better_is_published_and_its_refusal_recorded(ready: Pipeline) -> None:
