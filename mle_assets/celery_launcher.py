@@ -83,7 +83,8 @@ class Watch:
         if not answers:
             lasting = self.outage is not None and now - self.outage[1] < LOST_SECONDS
             self.outage = (self.outage[0] if self.outage and lasting else now, now)
-            self.missing_since.clear()
+            if now - self.outage[0] >= LOST_SECONDS:
+                self.missing_since.clear()
             why = "The broker cannot be reached" if answers is None else "No worker answers"
             return CheckRunHealthResult(WorkerStatus.RUNNING, f"{why}: whether it is under way is not known.")
         for worker, tasks in answers.items():

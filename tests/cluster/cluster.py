@@ -13,7 +13,7 @@ import httpx
 
 from mle_assets.listings.synthetic import write_snapshot
 from model_registry.listing import EXAMPLE
-from tests.containers.stack import ENDED, ROOT, SERVICES, Run, Stack, new_stack, say, told
+from tests.containers.stack import ENDED, ROOT, SERVICES, Run, Stack, new_stack, say
 from tests.waiting import until
 
 MARKETS = ("new-york", "lisbon", "oslo")
@@ -140,12 +140,6 @@ with dg.DagsterInstance.get() as instance:
         told_of = self.inside("daemon", "python", "-c", program).stdout.split()[-1].rstrip(".")
         assert told_of in self.workers(), told_of
         return told_of
-
-    def kill_process(self, container: dict[str, Any]) -> None:
-        """SIGKILL to all processes of a container, as when its machine loses its power; the engine starts it again."""
-        command = f"import os; os.kill({container['State']['Pid']}, 9)"
-        image = self.container("api")["Config"]["Image"]
-        told("docker", "run", "--rm", "--pid=host", "--user=0", "--entrypoint=python", image, "-c", command)
 
     def messages(self, run_id: str) -> list[str]:
         """What happened to a run, in words."""

@@ -82,7 +82,7 @@ def test_what_steps_print_is_read_in_the_ui_from_every_worker(trained: Cluster) 
     run = next(run for run in trained.runs().values() if run.job == "training" and run.status == "SUCCESS")
     printed = trained.printed(run.id)
     say(f"{len(printed)} characters of step logs of run {run.id[:8]} of {run.market}")
-    assert "Started execution of step" in printed
+    assert "validation: fold 1 of 3" in printed
 
 
 def test_a_worker_that_is_killed_in_mid_run_is_noticed_and_its_run_begun_again_on_the_other(trained: Cluster) -> None:
