@@ -161,7 +161,7 @@ def test_volumes_are_mounted_where_something_is_written() -> None:
 
 
 def test_every_variable_is_a_setting_of_the_api() -> None:
-    known = {name.upper() for name in Settings.__struct_fields__} | {"PREDICTION_SPOOL"}
+    known = {name.upper() for name in Settings.__struct_fields__}
     assert settings().keys() | {variable["name"] for variable in API["env"]} <= known
     assert {name for name, value in settings().items() if value.startswith("s3://")} == {
         "MODEL_REGISTRY",
