@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from api.settings import Settings
+from model_registry.folder_store import FolderRegistry
 from model_registry.listing import EXAMPLE
 from model_registry.settings import BadSetting
 from model_registry.store import Registry
@@ -22,7 +23,7 @@ from tests.waiting import until
 @pytest.fixture
 def registry(tmp_path: Path) -> Registry:
     """One with a champion."""
-    registry = Registry(tmp_path / "registry")
+    registry = FolderRegistry(tmp_path / "registry")
     registry.promote(publish(registry, 0), PROMOTE, run_id="run-1", actor="test")
     return registry
 
