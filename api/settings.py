@@ -79,7 +79,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         """Raise BadSetting where no market can be called so, or for a URL of a scheme that is none of ours."""
-        check_addresses(self, "prediction_log")
+        check_addresses(self, "model_registry", "prediction_log")
         if "://" in self.prediction_spool:
             raise BadSetting(
                 f"PREDICTION_SPOOL={self.prediction_spool!r} cannot be used: give a folder of this machine"

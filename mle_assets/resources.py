@@ -64,7 +64,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         """Raise BadSetting for a URL of a scheme that is none of ours."""
-        check_addresses(self, "snapshot_folder", "asset_folder", "prediction_log")
+        check_addresses(self, "snapshot_folder", "asset_folder", "model_registry", "prediction_log")
 
 
 def make_resources(settings: Settings, markets: Mapping[str, Market]) -> dict[str, object]:
