@@ -188,6 +188,7 @@ def test_the_sensors_run_and_what_trains_by_itself_waits_to_be_turned_on() -> No
         ("ASSET_FOLDER", "http://host/assets"),
         ("SNAPSHOT_FOLDER", "s3:///snapshots"),
         ("PREDICTION_LOG", "ftp://host/log"),
+        ("MODEL_REGISTRY", "http://host/registry"),
     ],
 )
 def test_a_wrong_setting_is_refused_by_its_variables_name(variable: str, value: str) -> None:

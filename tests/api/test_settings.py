@@ -55,3 +55,9 @@ def test_the_market_is_left_to_the_registry_unless_one_is_named() -> None:
 def test_a_wrong_value_is_refused_by_the_variables_name(name: str, value: str) -> None:
     with pytest.raises(BadSetting, match=f"{name}='{value}' cannot be used"):
         read_settings(Settings, {name: value})
+
+
+@pytest.mark.parametrize("name", ["MODEL_REGISTRY", "PREDICTION_LOG"])
+def test_an_address_that_is_neither_a_folder_nor_a_store_is_refused_in_words(name: str) -> None:
+    with pytest.raises(BadSetting, match=f"{name} cannot be used: http://host/x names no place that can be used"):
+        read_settings(Settings, {name: "http://host/x"})
