@@ -2,7 +2,7 @@
 
 import logging
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -22,6 +22,10 @@ from mle_assets.release.champion import Release
 from model_registry.market import DEFAULT_MARKET, Market, find_market, find_markets
 from model_registry.market import FOLDER as MARKET_FOLDER
 from model_registry.settings import DEFAULT_PREDICTION_LOG, DEFAULT_REGISTRY, OrOff, check_addresses
+from storage.waiting import waiting
+
+STORE_SECONDS = 120.0
+"""How long a run waits for an object store that is away, as it does for the database: some restart, some are mended."""
 
 logger = logging.getLogger("mle_assets.markets")
 
@@ -102,14 +106,15 @@ def make_default_snapshot(settings: Settings) -> DefaultSnapshot:
 
 
 def market_of_the_run(markets: Mapping[str, Market]) -> dg.ResourceDefinition:
-    """The market that a run is of, by its partition."""
+    """The market that a run is of, by its partition; as long as there is a run it has time for a store that is away."""
 
     @dg.resource(description="The market that the run is of, as its file says.")
-    def market(context: dg.InitResourceContext) -> Market:
+    def market(context: dg.InitResourceContext) -> Iterator[Market]:
         name = context.run.tags.get(MARKET_TAG) if context.run else None
         if name is None or name not in markets:
             raise Refused(f"There is no market {name}: a run is of one of {', '.join(markets)}.")
-        return markets[name]
+        with waiting(STORE_SECONDS):
+            yield markets[name]
 
     return market
 

@@ -4,7 +4,7 @@ import errno
 
 
 class StoreAway(OSError):
-    """The store cannot be reached, does not answer in time, or refuses the request."""
+    """The store cannot be reached, does not answer in time, fails, or refuses the request."""
 
     def __init__(self, sentence: str) -> None:
         """Say it in one sentence, with the store's address and the cure."""
@@ -13,6 +13,10 @@ class StoreAway(OSError):
     def __str__(self) -> str:
         """The sentence alone."""
         return str(self.strerror)
+
+
+class StoreRefuses(StoreAway):
+    """The store does not take the credentials, or they may not do what was asked: waiting changes nothing."""
 
 
 class Changed(Exception):

@@ -24,7 +24,8 @@ from obstore.exceptions import (
 )
 from obstore.store import ObjectStore, from_url
 
-from storage.errors import Changed, StoreAway, UnsafeStore
+from storage.errors import Changed, StoreAway, StoreRefuses, UnsafeStore
+from storage.waiting import patiently
 
 if TYPE_CHECKING:
     from obstore import UpdateVersion
@@ -113,6 +114,7 @@ class Objects:
         assert content is not None  # noqa: S101 (without a tag nothing is "not modified")
         return content.content
 
+    @patiently
     def read_if_changed(self, name: str, tag: Tag | None, most: int = MOST) -> Content | None:
         """An object's content and tag, or None where `tag` is still that of its content; raises as `read` does."""
         with self._asked(name):
@@ -137,6 +139,7 @@ class Objects:
         """Whether there is such an object."""
         return self.size(name) is not None
 
+    @patiently
     def size(self, name: str) -> int | None:
         """An object's bytes, or None where there is none."""
         try:
@@ -145,12 +148,14 @@ class Objects:
         except FileNotFoundError:
             return None
 
+    @patiently
     def write(self, name: str, content: bytes) -> None:
         """Write an object, in place of any other of that name."""
         with self._asked(name):
             # In one request: an object of several parts would leave them behind where its writer is killed.
             obstore.put(self._store, self._prefix + name, content, use_multipart=False)
 
+    @patiently
     def create(self, name: str, content: bytes) -> Tag:
         """Write an object where there is none; raises FileExistsError, unless that one has the same content.
 
@@ -166,6 +171,7 @@ class Objects:
                 raise FileExistsError(errno.EEXIST, "it is there already", self._named(name)) from None
             return Tag(put["e_tag"], put["version"])
 
+    @patiently
     def replace(self, name: str, content: bytes, tag: Tag) -> Tag:
         """Write an object in place of the one with that tag; raises Changed where another is there, or none.
 
@@ -190,6 +196,7 @@ class Objects:
                 raise Changed(f"{self._named(name)} is not any more what it was") from None
             return Tag(put["e_tag"], put["version"])
 
+    @patiently
     def delete(self, *names: str) -> None:
         """Remove objects; what is not there is no error."""
         for name in names:
@@ -199,6 +206,7 @@ class Objects:
             except FileNotFoundError:
                 continue
 
+    @patiently
     def entries(self, prefix: str = "", *, after: str | None = None) -> list[Entry]:
         """All objects whose names begin so, however deep, in the order of their names.
 
@@ -218,6 +226,7 @@ class Objects:
             if meta["path"].startswith(whole)
         )
 
+    @patiently
     def folders(self, *, beneath: str = "") -> list[str]:
         """The names up to the next slash of what is beneath a name, in alphabetical order."""
         folder = self._prefix + (f"{beneath}/" if beneath else "")
@@ -275,15 +284,15 @@ class Objects:
             raise FileNotFoundError(errno.ENOENT, "it is not there", self._named(name)) from error
         except NotSupportedError:
             raise
-        except (PermissionDeniedError, UnauthenticatedError) as error:
-            raise StoreAway(
-                f"{self._named(name)} is refused by its store ({_told(error)}): see to the credentials and what they "
-                "may do"
-            ) from error
         except BaseError as error:
+            told = _told(error)
+            if isinstance(error, PermissionDeniedError | UnauthenticatedError) or _REFUSED.search(told):
+                raise StoreRefuses(
+                    f"{self._named(name)} is refused by its store ({told}): see to the credentials and what they may do"
+                ) from error
             raise StoreAway(
-                f"{self._named(name)} cannot be reached or its store fails ({_told(error)}): see to the store, the "
-                "network and the variables that the store is set by"
+                f"{self._named(name)} cannot be reached or its store fails ({told}): see to the store, the network "
+                "and the variables that the store is set by"
             ) from error
 
 
@@ -297,6 +306,8 @@ def _update(tag: Tag) -> "UpdateVersion":
     return condition
 
 
+_REFUSED = re.compile(r"status code: 40[13]\b")
+"""How a list is refused: not by an error of its own."""
 _TIMING = re.compile(r" in [\d.]+(?:ns|µs|ms|s)\b")
 
 
