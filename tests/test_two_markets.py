@@ -51,6 +51,7 @@ def latest(instance: dg.DagsterInstance, asset: str) -> dict[str, int]:
     return dict(instance.get_latest_storage_id_by_partition(key, event))
 
 
+@pytest.mark.slow
 def test_a_training_of_one_market_leaves_the_others_files_champion_and_history_as_they_are(both: Pipeline) -> None:
     registries = Registries(both.settings.model_registry)
     new_york = registries.of("new-york")

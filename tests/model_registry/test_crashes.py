@@ -45,7 +45,7 @@ def publish(registry: Registry, seed: int) -> str:
         ("take_over", 300),
     ],
 )
-@pytest.mark.parametrize("step", [pytest.param(1, marks=pytest.mark.slow), 17])
+@pytest.mark.parametrize("step", [pytest.param(1, marks=pytest.mark.slow), 71])
 def test_a_writer_killed_at_any_line_loses_nothing(operation: str, least: int, step: int, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "tests.model_registry.crash_writer", operation, str(tmp_path), str(step)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
@@ -53,7 +53,7 @@ def test_a_writer_killed_at_any_line_loses_nothing(operation: str, least: int, s
     seen = json.loads(done.stdout)
     print(f"{operation}: {seen['kills']} kills, {len(seen['losses'])} losses")  # noqa: T201 (pytest -s shows it)
     assert seen["losses"] == []
-    assert seen["kills"] >= least // step
+    assert seen["kills"] >= max(1, least // step)
 
 
 @BOTH
@@ -161,7 +161,7 @@ class AnySequence(RuleBasedStateMachine):
 def test_any_sequence_in_a_folder_leaves_a_whole_registry(tmp_path: Path) -> None:
     run_state_machine_as_test(
         lambda: AnySequence(FolderRegistry(tmp_path / uuid4().hex)),
-        settings=settings(max_examples=30, stateful_step_count=20, deadline=None),
+        settings=settings(max_examples=15, stateful_step_count=20, deadline=None),
     )
 
 

@@ -148,6 +148,7 @@ for candidate in CANDIDATES[:5]:
 """
 
 
+@pytest.mark.slow
 def test_the_same_fit_is_exported_to_the_same_bytes_whatever_the_order_of_sets() -> None:
     # The order of a set of strings hangs on PYTHONHASHSEED, which each process draws; these two differ in it.
     told = {

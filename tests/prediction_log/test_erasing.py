@@ -237,7 +237,7 @@ def test_an_erasure_that_does_not_end_is_not_waited_for_for_ever(tmp_path: Path)
     assert read_forgotten(tmp_path) == []
 
 
-@pytest.mark.parametrize("step", [pytest.param(1, marks=pytest.mark.slow), 29])
+@pytest.mark.parametrize("step", [pytest.param(1, marks=pytest.mark.slow), 67])
 def test_an_erasure_killed_at_any_line_is_completed_by_the_next_one(step: int, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "tests.prediction_log.crash_eraser", str(tmp_path), str(step)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)

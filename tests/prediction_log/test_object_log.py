@@ -283,4 +283,4 @@ class Spools(RuleBasedStateMachine):
 
 def test_whatever_comes_in_any_order_only_what_is_not_forgotten_is_shown(store: ObjectStore) -> None:
     machine = type("SpoolsOfStore", (Spools,), {"store": store})
-    run_state_machine_as_test(machine, settings=settings(max_examples=12, stateful_step_count=14, deadline=None))
+    run_state_machine_as_test(machine, settings=settings(max_examples=6, stateful_step_count=12, deadline=None))
