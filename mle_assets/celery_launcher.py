@@ -151,6 +151,17 @@ class WatchedCeleryRunLauncher(CeleryRunLauncher):
             # The one error after which Dagster launches a run again instead of failing it.
             raise DagsterUserCodeUnreachableError(f"The broker cannot be reached: {error}") from error
 
+    def terminate(self, run_id: str) -> bool:
+        """Have a run cancelled by its worker; False where there is none to cancel, or the broker is away."""
+        run = self._instance.get_run_by_id(run_id)
+        if run is None or run.is_finished or TASK_TAG not in run.tags or self._ask() is None:
+            return False
+        # First: by this its process knows that it was meant, and run monitoring ends it where there is none any more.
+        # Dagster's own leaves it out, and a cancelled run would count as lost and be begun again.
+        self._instance.report_run_canceling(run)
+        self.celery.control.revoke(run.tags[TASK_TAG], terminate=True)
+        return True
+
     @property
     def supports_resume_run(self) -> bool:
         """A run that was lost is begun again as another: what it was at is not known."""

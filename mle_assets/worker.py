@@ -11,6 +11,7 @@ from importlib import import_module
 import dagster as dg
 from celery import Celery
 from celery.signals import worker_process_init
+from dagster._utils.interrupts import setup_interrupt_handlers
 from dagster_celery.tasks import create_execute_job_task
 
 from mle_assets.celery_launcher import DEFAULT_QUEUE, WatchedCeleryRunLauncher
@@ -38,7 +39,7 @@ def main(arguments: list[str]) -> None:
     import_module("mle_assets.definitions")
     with dg.DagsterInstance.get() as instance:
         app = make_worker_app(instance)
-    worker_process_init.connect(_give_way)
+    worker_process_init.connect(_prepare)
     queues = ",".join(arguments or [DEFAULT_QUEUE])
     app.worker_main(
         [
@@ -51,9 +52,12 @@ def main(arguments: list[str]) -> None:
     )
 
 
-def _give_way(**_: object) -> None:
-    # The process of a run, to the one that answers for it: silence is what a lost worker is known by.
+def _prepare(**_: object) -> None:
+    """Make a process ready for its run."""
+    # It gives way to the one that answers for it: silence is what a lost worker is known by.
     os.nice(_GIVES_WAY)
+    # A run that is cancelled says so itself before it ends: Celery would end it without a word.
+    setup_interrupt_handlers()
 
 
 if __name__ == "__main__":

@@ -123,6 +123,29 @@ def test_a_run_is_handed_to_the_queue_of_its_market_and_found_on_the_worker_that
     assert (health.msg or "").startswith("It is under way on ")
 
 
+def test_a_run_that_is_cancelled_is_told_so_before_its_worker_is(tmp_path: Path) -> None:
+    with instance_of(tmp_path, "memory://cancelled") as instance:
+        run = submitted(instance)
+        assert not instance.run_launcher.terminate(run.run_id)  # it waits: nobody has it
+        instance.add_run_tags(run.run_id, {DAGSTER_CELERY_TASK_ID_TAG: "task"})
+        assert instance.run_launcher.terminate(run.run_id)
+        assert status(instance, run) == "CANCELING"
+
+
+def test_a_run_cannot_be_cancelled_while_the_broker_is_away(tmp_path: Path) -> None:
+    with instance_of(tmp_path, NOWHERE) as instance:
+        run = submitted(instance)
+        instance.add_run_tags(run.run_id, {DAGSTER_CELERY_TASK_ID_TAG: "task"})
+        assert not instance.run_launcher.terminate(run.run_id)
+        assert status(instance, run) == "QUEUED"
+
+
+def status(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str:
+    known = instance.get_run_by_id(run.run_id)
+    assert known is not None
+    return known.status.value
+
+
 def test_as_many_runs_are_launched_as_workers_answer_and_one_of_each_market(tmp_path: Path) -> None:
     with instance_of(tmp_path, "memory://some") as instance, working(instance, "dagster"):
         limits = coordinator(instance).get_run_queue_config()
