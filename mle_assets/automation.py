@@ -37,6 +37,10 @@ _JOBS = {
 }
 
 _LEADERBOARD = dg.AssetKey("leaderboard")
+_LEADERBOARD_TAG = "leaderboard"
+"""Of a promotion: the storage id of the leaderboard that it is asked for by."""
+_REPEATED_AFTER, _MOST_REPEATED = 600.0, 6
+"""Seconds after which a promotion that failed is asked for again, twice as long each time; and how often."""
 _MOST_NAMES = 10
 _LATELY_SECONDS = 86_400.0
 """A log that takes long to be listed is asked for files of that long; what comes late is found by the next run."""
@@ -73,14 +77,39 @@ def promote_best_model_sensor(markets: Iterable[str]) -> dg.SensorDefinition:
             for market, leaderboard in leaderboards.items()
             if market not in champions or not _is_chosen_from(champions[market], leaderboard)
         }
+        later = list[str]()
         for market, leaderboard in new.items():
-            yield dg.RunRequest(run_key=f"leaderboard-{leaderboard}", partition_key=market)
+            failures, again_at = _failures(context.instance, market, leaderboard)
+            if failures and (failures > _MOST_REPEATED or time.time() < again_at):
+                later.append(market)
+                continue
+            yield dg.RunRequest(
+                run_key=f"leaderboard-{leaderboard}{f'-{failures}' if failures else ''}",
+                partition_key=market,
+                tags={_LEADERBOARD_TAG: str(leaderboard)},
+            )
         if not leaderboards:
             yield dg.SkipReason("There is no leaderboard yet: materialize it, or run the training job.")
         elif not new:
             yield dg.SkipReason("The champion was chosen from the latest leaderboard.")
+        elif len(later) == len(new):
+            yield dg.SkipReason(
+                f"The promotion failed for {', '.join(later[:_MOST_NAMES])}; it is asked for again after ten minutes, "
+                f"then after twice as long each time, {_MOST_REPEATED} times in all, or with the next leaderboard."
+            )
 
     return promote_best_model
+
+
+def _failures(instance: dg.DagsterInstance, market: str, leaderboard: int) -> tuple[int, float]:
+    # How often the promotion from a leaderboard has failed, and when it may be asked for again: what it met may have
+    # been a store that was away or full, which nobody tells the sensor of.
+    of_it = {MARKET_TAG: market, _LEADERBOARD_TAG: str(leaderboard)}
+    failed = instance.get_run_records(
+        dg.RunsFilter(job_name="promotion", statuses=[dg.DagsterRunStatus.FAILURE], tags=of_it)
+    )
+    ends = [record.end_time or 0.0 for record in failed]
+    return len(ends), max(ends, default=0.0) + _REPEATED_AFTER * 2 ** max(0, len(ends) - 1)
 
 
 def latest_leaderboards(instance: dg.DagsterInstance, markets: Sequence[str]) -> dict[str, int]:

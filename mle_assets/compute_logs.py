@@ -16,7 +16,9 @@ from dagster._core.storage.compute_log_manager import CapturedLogSubscription, C
 from dagster._core.storage.local_compute_log_manager import IO_TYPE_EXTENSION, LocalComputeLogManager
 from dagster._serdes import ConfigurableClass, ConfigurableClassData
 
-from storage.objects import Objects, StoreAway
+from storage.errors import StoreAway
+from storage.objects import Objects
+from storage.waiting import waiting
 
 UPLOAD_SECONDS = 10
 """How often what a step has printed so far is put into the store."""
@@ -113,7 +115,9 @@ class ObjectComputeLogManager(TruncatingCloudStorageComputeLogManager[dg.Dagster
         self, data: IO[bytes], log_key: Sequence[str], io_type: ComputeIOType, partial: bool = False
     ) -> None:
         try:
-            self._objects.write(_name(log_key, io_type, partial), data.read())
+            # A step does not end later because its log cannot be kept.
+            with waiting(0):
+                self._objects.write(_name(log_key, io_type, partial), data.read())
         except StoreAway as error:
             logger.warning("What a step printed is not kept: %s", error)
 

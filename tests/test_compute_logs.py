@@ -1,5 +1,6 @@
 """What steps print is read on one machine that was printed on another, and a store that is away costs no run."""
 
+import time
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ from dagster._core.storage.compute_log_manager import ComputeIOType
 
 from mle_assets.compute_logs import ObjectComputeLogManager
 from storage.objects import StoreAway
+from storage.waiting import waiting
 from tests.object_store import ObjectStore
 
 KEY = ["run-1", "compute_logs", "models"]
@@ -71,6 +73,13 @@ def test_a_store_that_is_away_costs_the_log_and_not_the_step(
         write(logs, "lost\n")
     assert "What a step printed is not kept" in caplog.text
     assert read(logs) is None
+
+
+def test_a_step_does_not_wait_for_the_store_to_keep_its_log(store: ObjectStore, url: str, tmp_path: Path) -> None:
+    logs, start = manager(url, tmp_path), time.monotonic()
+    with store.failing(status=503), waiting(600):
+        write(logs, "lost\n")
+    assert time.monotonic() - start < 60
 
 
 def test_a_store_that_is_away_is_told_of_to_whoever_reads(store: ObjectStore, url: str, tmp_path: Path) -> None:

@@ -42,6 +42,7 @@ def nothing_lost(stack: Cluster) -> Iterator[None]:
 
     A training on the same listings makes the same model, so the version's name tells whether it is whole.
     """
+    until(stack.settled, seconds=240, every=1)
     before = {market: stack.promotions(market) for market in MARKETS}
     champions = stack.champions()
     yield
