@@ -17,25 +17,13 @@ from model_registry.history import champions
 from model_registry.registries import Registries
 from model_registry.store import Registry
 from tests.killing import die_at
-from tests.making import PROMOTE, manifest, model
+from tests.making import PROMOTE
+from tests.model_registry.operations import Pointers, pointed_at, promote, publish, set_shadow
 
-MODELS = [model(seed) for seed in range(3)]
-MANIFESTS = [manifest(content) for content in MODELS]
 CODE = {"folder_store.py", "store.py", "disk.py", "history.py", "registries.py", "old_layout.py", "shadow.py"}
 SHADOWS = {"clear_shadow": 2, "promote_shadow": 2, "take_over": 0}
 """Which version is the shadow before an operation; none before the others."""
 MARKET = "new-york"
-Pointers = tuple[str | None, str | None]
-"""The champion and the shadow."""
-
-
-def publish(registry: Registry, number: int) -> str:
-    return registry.publish(MANIFESTS[number], MODELS[number], b"report")
-
-
-def promote(registry: Registry, number: int) -> str:
-    version = publish(registry, number)
-    return registry.promote(version, PROMOTE, run_id=None, actor="test").version
 
 
 def roll_back(registry: Registry) -> str:
@@ -44,10 +32,6 @@ def roll_back(registry: Registry) -> str:
     if champion is not None and champion.version == first:
         return first
     return registry.rollback(decision=PROMOTE, actor="test").version
-
-
-def set_shadow(registry: Registry, number: int) -> str:
-    return registry.set_shadow(publish(registry, number), reason="For the test.", actor="test").version
 
 
 def clear_shadow(registry: Registry) -> str:
@@ -70,11 +54,6 @@ OPERATIONS: dict[str, Callable[[Registry], str]] = {
 def opened(folder: Path, name: str) -> Registry:
     """The registry that an operation is done to: that of a market where it is to take over an old one."""
     return Registries(folder, patience=5).of(MARKET) if name == "take_over" else FolderRegistry(folder, patience=5)
-
-
-def pointed_at(registry: Registry) -> Pointers:
-    champion, shadow = registry.champion(), registry.shadow()
-    return champion and champion.version, shadow and shadow.version
 
 
 def losses_after(
