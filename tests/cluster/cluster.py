@@ -31,7 +31,8 @@ mutation($run: String!) { terminateRun(runId: $run) { __typename ... on Terminat
 _EVENTS = """
 query($run: ID!) {
   runOrError(runId: $run) { ... on Run { eventConnection { events {
-    __typename ... on MessageEvent { message } ... on LogsCapturedEvent { fileKey }
+    __typename
+    ... on MessageEvent { message } ... on ErrorEvent { error { message } } ... on LogsCapturedEvent { fileKey }
   } } } }
 }
 """
@@ -143,7 +144,8 @@ with dg.DagsterInstance.get() as instance:
 
     def messages(self, run_id: str) -> list[str]:
         """What happened to a run, in words."""
-        return [event["message"] for event in self._events(run_id) if event.get("message")]
+        told = [(event.get("message"), (event.get("error") or {}).get("message")) for event in self._events(run_id)]
+        return [one for both in told for one in both if one]
 
     def printed(self, run_id: str) -> str:
         """What the steps of a run printed, as the UI shows it."""
