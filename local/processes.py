@@ -38,9 +38,12 @@ def on_a_terminal(*command: str) -> Generator[tuple[subprocess.Popen[bytes], Ite
     """A process, and what it says on standard error while it runs, line by line, without colours and empty lines.
 
     It believes that a person reads it, so that it also says what is under way; in a terminal of any width, so that it
-    cuts nothing off.
+    cuts nothing off. Where a machine has no terminals to give, as a bare chroot, it says what is done.
     """
-    ours, theirs = pty.openpty()
+    try:
+        ours, theirs = pty.openpty()
+    except OSError:
+        ours, theirs = os.pipe()
     with open(ours, errors="replace") as said:  # noqa: PTH123 (it has no path)
         try:
             process = subprocess.Popen(

@@ -1,6 +1,8 @@
 """The lines of a training run become steps; what is not of the run goes to standard error as it is."""
 
 import io
+import os
+import pty
 import sys
 
 import pytest
@@ -67,6 +69,16 @@ def test_what_a_step_said_last_stands_beside_it_while_it_is_under_way(monkeypatc
     steps.pause()
 
 
+def terminals_are_given() -> bool:
+    try:
+        for descriptor in pty.openpty():
+            os.close(descriptor)
+    except OSError:
+        return False
+    return True
+
+
+@pytest.mark.skipif(not terminals_are_given(), reason="this machine has no terminals to give")
 def test_a_program_is_given_a_terminal_and_read_without_its_colours() -> None:
     code = (
         "import sys; print('unread'); write = sys.stderr.write;"
@@ -76,3 +88,14 @@ def test_a_program_is_given_a_terminal_and_read_without_its_colours() -> None:
     with on_a_terminal(sys.executable, "-c", code) as (process, lines):
         assert list(lines) == ["red", "under way", "True"]
     assert process.returncode == 3
+
+
+def test_where_a_machine_has_no_terminals_to_give_it_is_heard_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none_left() -> tuple[int, int]:
+        raise OSError("out of pty devices")
+
+    monkeypatch.setattr("pty.openpty", none_left)
+    code = "import sys; print('told', file=sys.stderr)"
+    with on_a_terminal(sys.executable, "-c", code) as (process, lines):
+        assert list(lines) == ["told"]
+    assert process.returncode == 0
