@@ -308,7 +308,9 @@ def _update(tag: Tag) -> "UpdateVersion":
 
 _REFUSED = re.compile(r"status code: 40[13]\b")
 """How a list is refused: not by an error of its own."""
-_TIMING = re.compile(r" in [\d.]+(?:ns|µs|ms|s)\b")
+_TIMING = re.compile(
+    r" in [\d.]+(?:ns|µs|ms|s)\b|, after \d+ retries, max_retries: \d+, retry_timeout: [\d.]+\w+", re.IGNORECASE
+)
 
 
 def _told(error: Exception) -> str:

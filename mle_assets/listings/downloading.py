@@ -149,6 +149,9 @@ def validator(source: str, seconds: float) -> str:
     try:
         with limit.running(), _opener(limit).open(request, timeout=seconds) as response:
             headers = response.headers
+    except urllib.error.HTTPError as error:
+        error.close()  # it holds the answer
+        return ""
     except (OSError, http.client.HTTPException):
         return ""
     version = headers.get("ETag") or headers.get("Last-Modified")

@@ -113,7 +113,7 @@ def test_each_listing_gets_the_champions_answer_and_is_told_with_both(
         assert {answer.headers["X-Model-Version"] for answer in answers} == {versions[0]}
         given = [one["price_category"] for answer in answers[:-1] for one in [answer.json()]]
         given += [one["price_category"] for one in answers[-1].json()]
-        until(lambda: len(told) == 320, seconds=3)
+        until(lambda: len(told) == 320, seconds=10)
         assert [category for _, category, _ in told] == given
         assert [one.id for one, _, _ in told] == [*range(20), *range(300)]
         shadow = ShadowModel.of(registry.open(versions[1]))
@@ -142,7 +142,7 @@ def test_of_a_partial_batch_only_what_is_answered_is_asked_about(
         assert answer.status_code == 200
         expected = [n for n in range(300) if n % 3 and Sample(0.5).takes(b"batch-1", n)]
         assert 90 < len(expected) < 110
-        until(lambda: len(told) == len(expected), seconds=3)
+        until(lambda: len(told) == len(expected), seconds=10)
         assert [one.id for one, *_ in told] == expected
         assert client.post("/classify/batch?partial=true", json=[{"no": "listing"}]).status_code == 200
         assert len(told) == len(expected)
@@ -160,7 +160,7 @@ def test_the_requests_id_decides_who_is_asked_about(
             sent[n] = client.post("/classify", json=body, headers={"X-Request-Id": f"own:{n}"}).headers["X-Request-Id"]
         expected = [n for n, request_id in sent.items() if Sample(0.3).takes(request_id.encode())]
         assert 30 < len(expected) < 95
-        until(lambda: len(told) == len(expected), seconds=3)
+        until(lambda: len(told) == len(expected), seconds=10)
         assert [one.id for one, *_ in told] == expected
 
 
@@ -193,22 +193,22 @@ def test_it_is_followed_when_it_is_set_replaced_cleared_and_promoted(
     with served(registry) as client:
         for version in versions[1:]:
             set_shadow(registry, version)
-            until(lambda v=version: asked_is(client, v), seconds=2.5)
+            until(lambda v=version: asked_is(client, v), seconds=10)
             assert classify() == versions[0]
         registry.clear_shadow()
-        until(lambda: nobody_is_asked(client), seconds=2.5)
+        until(lambda: nobody_is_asked(client), seconds=10)
         assert classify() == versions[0]
         set_shadow(registry, versions[2])
-        until(lambda: asked_is(client, versions[2]), seconds=2.5)
+        until(lambda: asked_is(client, versions[2]), seconds=10)
         promote(registry, versions[2])
-        until(lambda: classify() == versions[2], seconds=2.5)
+        until(lambda: classify() == versions[2], seconds=10)
         assert nobody_is_asked(client)
-        count = len(told)
         assert classify() == versions[2]
         set_shadow(registry, versions[0])
-        until(lambda: asked_is(client, versions[0]), seconds=2.5)
+        until(lambda: asked_is(client, versions[0]), seconds=10)
         assert classify() == versions[2]
-        until(lambda: len(told) == count + 1)
+        # What was asked before may be told only now.
+        until(lambda: [answer.version for *_, answer in told].count(versions[0]) == 1)
     assert [answer.version for *_, answer in told][:2] == versions[1:]
     assert told[-1][2].version == versions[0]
     assert all(answer.missed is None for *_, answer in told)
@@ -268,7 +268,7 @@ def test_one_that_cannot_be_asked_is_told_of_and_touches_neither_the_champion_no
     harm(registry, versions[1])
     failing = 'api_shadow_failing{market="new-york"}'
     with served(registry) as client:
-        until(lambda: figure(client, failing) == 1, seconds=4)
+        until(lambda: figure(client, failing) == 1, seconds=10)
         time.sleep(1.5)
         ready = client.get("/readyz")
         assert (ready.status_code, ready.json()["status"], ready.json()["model_version"]) == (200, "ready", versions[0])
@@ -284,16 +284,16 @@ def test_one_that_cannot_be_asked_is_told_of_and_touches_neither_the_champion_no
         for body in bodies(5):
             assert client.post("/classify", json=body).headers["X-Model-Version"] == versions[0]
         assert client.post("/classify/batch", json=bodies(5)).status_code == 200
-        until(lambda: len(told) == (10 if named else 0), seconds=3)
+        until(lambda: len(told) == (10 if named else 0), seconds=10)
         assert {answer for *_, answer in told} == ({ShadowAnswer(versions[1], missed="failed")} if named else set())
         promote(registry, versions[2])
-        until(lambda: client.get("/readyz").json()["model_version"] == versions[2], seconds=2.5)
+        until(lambda: client.get("/readyz").json()["model_version"] == versions[2], seconds=10)
         shutil.rmtree(registry.folder / "shadow.json", ignore_errors=True)
         registry.clear_shadow()
-        until(lambda: figure(client, failing) == 0, seconds=2.5)
+        until(lambda: figure(client, failing) == 0, seconds=10)
         assert client.get("/readyz").json() == {"status": "ready", "model_version": versions[2]}
         set_shadow(registry, versions[0])
-        until(lambda: asked_is(client, versions[0]), seconds=2.5)
+        until(lambda: asked_is(client, versions[0]), seconds=10)
 
 
 def test_where_the_registry_cannot_say_any_more_who_it_is_the_old_one_is_asked(
@@ -303,7 +303,7 @@ def test_where_the_registry_cannot_say_any_more_who_it_is_the_old_one_is_asked(
     with served(registry) as client:
         until(lambda: asked_is(client, versions[1]))
         damage_the_pointer(registry, "")
-        until(lambda: figure(client, 'api_shadow_failing{market="new-york"}') == 1, seconds=2.5)
+        until(lambda: figure(client, 'api_shadow_failing{market="new-york"}') == 1, seconds=10)
         client.post("/classify", json=EXAMPLE)
         until(lambda: len(told) == 1)
     assert (told[0][2].version, told[0][2].missed) == (versions[1], None)
