@@ -10,6 +10,7 @@ import dagster as dg
 import pytest
 import yaml
 from celery.contrib.testing.worker import start_worker
+from celery.signals import setup_logging
 from dagster._core.code_pointer import ModuleCodePointer
 from dagster._core.errors import DagsterUserCodeUnreachableError
 from dagster._core.launcher import LaunchRunContext, WorkerStatus
@@ -214,6 +215,15 @@ def working(instance: dg.DagsterInstance, queue: str) -> Generator[threading.Eve
         begun.set()
         assert end.wait(30)
 
-    with start_worker(launcher.celery, perform_ping_check=False, queues=[queue], pool="threads", concurrency=1):
-        yield begun
-        end.set()
+    # It would set the level and the handlers of this process' root logger, for all tests that come after.
+    setup_logging.connect(_leave_logging)
+    try:
+        with start_worker(launcher.celery, perform_ping_check=False, queues=[queue], pool="threads", concurrency=1):
+            yield begun
+            end.set()
+    finally:
+        setup_logging.disconnect(_leave_logging)
+
+
+def _leave_logging(**_: object) -> None:
+    """Whoever listens to this signal of Celery's has it leave logging alone."""

@@ -171,6 +171,7 @@ def test_the_data_version_of_the_raw_listings_is_the_snapshots_sha256(trained: P
     assert tags["dagster/data_version"] == event.asset_materialization.metadata["sha256"].value
 
 
+@pytest.mark.slow
 def test_the_same_snapshot_again_makes_the_same_versions_of_everything(pipeline: Pipeline) -> None:
     selection = [dg.AssetKey(k) for k in ("raw_listings", "listings", "train_listings", "test_listings")]
 

@@ -47,8 +47,13 @@ class Scene:
         return losses_after(self.operation, url, self.versions, self.before, self.after)
 
 
-@pytest.mark.parametrize("step", [pytest.param(1, marks=pytest.mark.slow), 29])
-@pytest.mark.parametrize("operation", OPERATIONS)
+@pytest.mark.parametrize(
+    ("operation", "step"),
+    [
+        *(pytest.param(operation, 1, marks=pytest.mark.slow) for operation in OPERATIONS),
+        *((operation, 29) for operation in ("publish", "promote", "prune")),
+    ],
+)
 def test_a_writer_that_dies_at_any_request_loses_nothing(operation: str, step: int, store: ObjectStore) -> None:
     scene, deaths, lost = Scene(operation, store), 0, list[str]()
     ways: list[When] = ["before", "after"]

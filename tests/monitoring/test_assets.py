@@ -201,6 +201,7 @@ def test_pictures_stand_beside_the_numbers(pipeline: Pipeline, log: Path) -> Non
     assert "longitude" in shown["side_by_side"].partition("](")[0]
 
 
+@pytest.mark.slow
 def test_prices_that_were_told_are_trained_on_only_where_that_is_wanted(ready: Pipeline) -> None:
     log, now = Path(ready.settings.prediction_log), time.time()
     version = publish_champion(ready.registry)

@@ -55,6 +55,7 @@ def test_a_training_leaves_less_than_two_megabytes_of_pictures(trained: Pipeline
     assert sum(len(text) for shown in (*evaluated.values(), *others) for text in shown.values()) < 2_000_000
 
 
+@pytest.mark.slow
 def test_the_first_champion_is_compared_with_the_majority_class_and_shown_alone(ready: Pipeline) -> None:
     drawing = make_pipeline(ready.folder, ready.instance, pictures=True)
     [champion] = drawing.run("promotion").asset_materializations_for_node("champion")
