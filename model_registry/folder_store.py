@@ -20,7 +20,6 @@ from model_registry.store import (
     MOST_FILE,
     MOST_LIVE,
     MOST_POINTER,
-    NotTheBeginning,
     Registry,
     utc_now,
     written,
@@ -134,10 +133,7 @@ class FolderRegistry(Registry):
     def adopt(self, events: list[Event], shadow: Shadow | None) -> None:
         """See Registry."""
         with self._writing():
-            own = self.history()
-            if own != events[: len(own)]:
-                raise NotTheBeginning
-            for event in events[len(own) :]:
+            for event in self._not_yet_here(events):
                 self._append(event)
             leading = [event for event in events if event.action != "refusal"]
             if leading and self.champion() != Champion.of(leading[-1]):

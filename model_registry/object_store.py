@@ -164,10 +164,7 @@ class ObjectRegistry(MarketRegistry):
     def adopt(self, events: list[Event], shadow: Shadow | None) -> None:
         """See Registry."""
         with self._writing():
-            own = self.history()
-            if own != events[: len(own)]:
-                raise NotTheBeginning
-            for event in events[len(own) :]:
+            for event in self._not_yet_here(events):
                 if not self._history.record(event):
                     raise NotTheBeginning
             self._history.follow()

@@ -318,6 +318,13 @@ class Registry(Primitives):
         content = self._shadow_bytes()
         return None if content is None else read_shadow(content)
 
+    def _not_yet_here(self, events: list[Event]) -> list[Event]:
+        # Of another registry's history, what comes after this one's own.
+        own = self.history()
+        if own != events[: len(own)]:
+            raise NotTheBeginning
+        return events[len(own) :]
+
     def _adopt_shadow(self, shadow: Shadow | None) -> None:
         with suppress(ShadowDamaged):
             if self._read_shadow() == shadow:

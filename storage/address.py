@@ -20,8 +20,3 @@ def is_url(address: str) -> bool:
         known = ", ".join(f"{one}://bucket/prefix" for one in SCHEMES)
         raise BadAddress(f"{address} names no place that can be used: give a folder, or one of {known}")
     return True
-
-
-def joined(address: str, *names: str) -> str:
-    """The address of what is beneath another address, a URL or a folder."""
-    return "/".join([address.rstrip("/"), *names])

@@ -234,11 +234,6 @@ class Objects:
             found = obstore.list_with_delimiter(self._store, prefix=folder or None)
         return sorted(path.removeprefix(folder).rstrip("/") for path in found["common_prefixes"])
 
-    def look(self) -> None:
-        """Ask the store for anything at all; raises StoreAway where it does not answer."""
-        with self._asked(""):
-            next(iter(obstore.list(self._store, prefix=f"{self._prefix}{PROBES}", chunk_size=1)), None)
-
     def probe(self) -> None:
         """Try out that of two conditional writers one wins; raises UnsafeStore where both do.
 

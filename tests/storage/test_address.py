@@ -2,7 +2,7 @@
 
 import pytest
 
-from storage.address import BadAddress, is_url, joined
+from storage.address import BadAddress, is_url
 
 
 @pytest.mark.parametrize("address", ["s3://bucket", "s3://bucket/a/b", "gs://bucket/a", "az://container/a"])
@@ -19,11 +19,3 @@ def test_a_path_is_none(address: str) -> None:
 def test_any_other_address_is_refused_in_words(address: str) -> None:
     with pytest.raises(BadAddress, match=r"names no place that can be used: give a folder, or one of s3://bucket/pre"):
         is_url(address)
-
-
-@pytest.mark.parametrize(
-    ("address", "beneath"),
-    [("s3://bucket/a", "s3://bucket/a/new-york/x"), ("s3://bucket/", "s3://bucket/new-york/x"), ("a", "a/new-york/x")],
-)
-def test_what_is_beneath_an_address_has_one_too(address: str, beneath: str) -> None:
-    assert joined(address, "new-york", "x") == beneath

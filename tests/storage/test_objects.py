@@ -153,7 +153,6 @@ def test_a_store_that_fails_is_told_of_in_the_same_words_each_time(
         lambda: objects.exists("a"),
         lambda: objects.entries("a"),
         lambda: objects.folders(),
-        objects.look,
         objects.probe,
     ]
     with store.failing(**fault):
