@@ -1,6 +1,8 @@
 """A prediction log as the API writes it, of a few records."""
 
-from collections.abc import Sequence
+import fcntl
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
@@ -76,8 +78,17 @@ def write(folder: Path, records: Sequence[Record], prefix: str = "predictions", 
 
 
 def leave_open(folder: Path, records: Sequence[Record], after: bytes = b"", number: int = 1) -> Path:
-    """The file of a writer that is still at it, or was killed: lines, and what came after them."""
+    """The file of a writer that was killed: lines, and what came after them; the next writer takes it over."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / (file_name("predictions", NOON, "0a1b2c3d", number) + ".open")
     path.write_bytes(msgspec.json.Encoder().encode_lines(records) + after)
     return path
+
+
+@contextmanager
+def being_written(folder: Path, records: Sequence[Record], after: bytes = b"") -> Iterator[Path]:
+    """The file of a writer that is still at it, and holds its lock: nobody else takes it over."""
+    path = leave_open(folder, records, after)
+    with path.open("rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield path

@@ -18,7 +18,7 @@ from prediction_log.erasing import forget
 from prediction_log.files import log_files
 from prediction_log.logs import FolderLog
 from prediction_log.record import ShadowAnswer
-from tests.monitoring.log import DAY, NOON, answered, leave_open, told, write
+from tests.monitoring.log import DAY, NOON, answered, being_written, leave_open, told, write
 from tests.object_store import ObjectStore
 
 
@@ -102,9 +102,9 @@ def test_there_is_one_table_a_day_in_utc(log: Path, place: Place) -> None:
 def test_the_funnel_says_what_became_of_every_line(log: Path, place: Place) -> None:
     twice = answered("a")
     write(log, [twice, answered("b", market="lisbon"), twice, told("c")])
-    leave_open(log, [answered("d")], after=b'{"kind": "prediction-9"}\n{"kind": "predic\n')
     write(log, [told("a"), told("a", NOON + 61)], "feedback")
-    done = run(log, place)
+    with being_written(log, [answered("d")], after=b'{"kind": "prediction-9"}\n{"kind": "predic\n'):
+        done = run(log, place)
     assert done.answers == Funnel(lines=7, cut=1, unknown=2, other_markets=1, doubled=1, kept=2)
     assert done.feedback == Funnel(lines=2, kept=2)
     assert (done.files_done, done.files_open, done.rows, done.feedback_rows) == (2, 1, 2, 2)
@@ -131,9 +131,9 @@ def test_an_open_file_is_read_again_as_it_grows_and_once_more_when_it_is_done(lo
 
 def test_what_the_log_removes_later_stays_in_the_tables(log: Path, place: Place) -> None:
     write(log, [answered("a")])
-    file = leave_open(log, [answered("b")])
-    run(log, place)
-    file.unlink()
+    with being_written(log, [answered("b")]) as file:
+        run(log, place)
+        file.unlink()
     for done in log_files(log):
         done.path.unlink()
     write(log, [answered("c")])
@@ -204,16 +204,16 @@ def test_without_a_log_there_is_nothing_and_no_news(log: Path, place: Place) -> 
 
 
 def test_news_are_files_that_are_done_under_one_name_until_they_are_taken(log: Path, place: Place) -> None:
-    leave_open(log, [answered("a")])
-    assert news_of(log, place) is None
-    write(log, [answered("b")])
-    first = news_of(log, place)
-    assert first
-    assert news_of(log, place) == first
-    write(log, [answered("c")])
-    assert news_of(log, place) not in {None, first}
-    run(log, place)
-    assert news_of(log, place) is None
+    with being_written(log, [answered("a")]):
+        assert news_of(log, place) is None
+        write(log, [answered("b")])
+        first = news_of(log, place)
+        assert first
+        assert news_of(log, place) == first
+        write(log, [answered("c")])
+        assert news_of(log, place) not in {None, first}
+        run(log, place)
+        assert news_of(log, place) is None
 
 
 def test_what_a_run_did_is_kept_beside_the_tables(log: Path, tmp_path: Path) -> None:

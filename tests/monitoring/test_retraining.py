@@ -27,7 +27,7 @@ from model_registry.manifest import Snapshot
 from model_registry.market import NEW_YORK
 from tests.conftest import Pipeline, make_pipeline
 from tests.making import manifest, model
-from tests.monitoring.log import answered, leave_open, write
+from tests.monitoring.log import answered, being_written, write
 from tests.monitoring.serving import publish_champion
 
 OLD, NEW = b"the old snapshot", b"the new snapshot"
@@ -252,8 +252,8 @@ def test_a_file_of_the_log_that_is_done_is_looked_at_once(pipeline: Pipeline) ->
     assert isinstance(again, dg.RunRequest)
     assert (request.partition_key, request.run_key) == ("new-york", again.run_key)
     assert pipeline.run("monitoring").success
-    leave_open(Path(log), [answered("b")])
-    [skipped] = answers_tick(pipeline, log)
+    with being_written(Path(log), [answered("b")]):
+        [skipped] = answers_tick(pipeline, log)
     assert isinstance(skipped, dg.SkipReason)
     assert (skipped.skip_message or "").endswith("is done that was not looked at.")
 
