@@ -140,16 +140,17 @@ class FolderOfMarket(FolderRegistry, MarketRegistry):
         return self._in_one_place(lambda: super(FolderOfMarket, self).manifest(version))
 
     def _in_one_place(self, read: Callable[[], _Read]) -> _Read:
-        # What was half read when another process took the registry over is read again, where it lies now.
+        # What was half read when another process took the registry over is read again, where it lies now; from there
+        # it goes nowhere, and is not asked again: with hundreds of markets every question counts.
         while True:
             place = self.folder
             try:
                 result = read()
             except Exception:
-                if self.folder == place:
+                if place == self._folder or self.folder == place:
                     raise
             else:
-                if self.folder == place:
+                if place == self._folder or self.folder == place:
                     return result
 
     @contextmanager

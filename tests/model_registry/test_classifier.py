@@ -9,9 +9,13 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import onnx
+import onnxruntime as ort
 import pytest
 from onnx import TensorProto, helper
+from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
+from sklearn.pipeline import make_pipeline
 
+from mle_assets.models.onnx_export import average, export
 from model_registry.classifier import Classifier, ModelRefused, open_version
 from model_registry.listing import CATEGORIES, FEATURES, encode
 from model_registry.manifest import Manifest, read_manifest, write_manifest
@@ -55,6 +59,50 @@ def test_a_classifier_answers_several_threads_at_a_time_as_it_answers_one() -> N
 
     with ThreadPoolExecutor(4) as threads:
         assert all(threads.map(answered, [1, 7, 64, 5_000] * 4))
+
+
+@pytest.fixture(scope="module")
+def large_model() -> bytes:
+    """Boosting and a forest that learnt noise: some forty thousand nodes, as a champion has more of."""
+    random = np.random.default_rng(0)
+    X = random.integers(0, 9, (2_000, len(FEATURES))).astype(np.float32)
+    y = random.integers(0, 4, len(X))
+    both = HistGradientBoostingClassifier(max_iter=20, random_state=0), RandomForestClassifier(20, random_state=0)
+    return average([export(make_pipeline(one.fit(X, y))) for one in both])
+
+
+def test_a_classifier_answers_to_the_last_bit_as_onnx_runtime_does(large_model: bytes) -> None:
+    rows = np.random.default_rng(1).normal(4, 4, (5_000, len(FEATURES))).astype(np.float32)
+    rows[::7, 3] = np.nan
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = ort.InferenceSession(large_model, options, providers=["CPUExecutionProvider"])
+    wanted = session.run(["probabilities"], {"features": rows})[0]
+    assert np.array_equal(Classifier(large_model).probabilities(rows), wanted)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the memory of a process is told by /proc")
+def test_a_classifier_takes_less_memory_than_twice_its_model_as_it_was_written(
+    large_model: bytes, tmp_path: Path
+) -> None:
+    # A process of its own: what others left free in this one would be taken again.
+    (tmp_path / "model.onnx").write_bytes(large_model)
+    program = """if True:
+        import sys
+        from pathlib import Path
+        from model_registry.classifier import Classifier
+
+        def resident():
+            return int(Path("/proc/self/statm").read_text().split()[1]) * 4_096
+
+        content = Path(sys.argv[1]).read_bytes()
+        kept = [Classifier(content)]
+        before = resident()
+        kept += [Classifier(content) for _ in range(20)]
+        print((resident() - before) / 20 / len(content))
+    """
+    shell = [sys.executable, "-c", program, str(tmp_path / "model.onnx")]
+    assert float(subprocess.run(shell, check=True, capture_output=True, text=True).stdout) < 2
 
 
 def test_a_published_version_is_opened(version: Path) -> None:
