@@ -3,8 +3,9 @@
     python -m benchmarks.many_markets_served --markets 200 [--registry s3://bucket/prefix]
 
 The model is the champion of a registry (MODEL_REGISTRY, as in benchmarks/serving; `make demo` makes one), published
-once more for each of so many made-up markets: in a folder, or under a URL where no registry is yet. The services have
-one core in turns, the clients the other; the ratio of their rates is what counts.
+once more for each of so many made-up markets, or that of the market that `--like` names: in a folder, or under a URL
+where no registry is yet. The services have one core in turns, the clients the other; the ratio of their rates is what
+counts.
 """
 
 import argparse
@@ -37,13 +38,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--markets", type=int, default=200)
     parser.add_argument("--registry", help="a URL under which no registry is yet; a folder unless told")
+    parser.add_argument("--like", default=DEFAULT_MARKET, help="the market whose champion all others than New York get")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         address = given.registry or str(folder / "many")
         one, many = f"{address}-1", f"{address}-{given.markets}"
-        publish(one, 1)
-        publish(many, given.markets)
+        publish(one, 1, given.like)
+        publish(many, given.markets, given.like)
         load = Load(folder)
         with started(OURS, port := free_port(), command(one, port), folder / "one.log") as single:
             print(f"   1 market:  ready after {single.ready_seconds:.1f} s, {single.resident():.0f} MB")
@@ -64,20 +66,25 @@ def command(address: str, port: int) -> Command:
     )
 
 
-def publish(address: str, markets: int) -> None:
-    """The champion of the registry that MODEL_REGISTRY names, as that of so many markets."""
-    source = Registries(os.environ.get("MODEL_REGISTRY") or "var/registry").of(DEFAULT_MARKET)
+def publish(address: str, markets: int, like: str) -> None:
+    """The champions of the registry that MODEL_REGISTRY names: New York's, and one's as that of all other markets."""
+    copy(DEFAULT_MARKET, address, DEFAULT_MARKET)
+    for number in range(1, markets):
+        copy(like, address, f"city-{number:03d}")
+
+
+def copy(market: str, address: str, name: str) -> None:
+    """Publish a market's champion as that of another."""
+    source = Registries(os.environ.get("MODEL_REGISTRY") or "var/registry").of(market)
     pointer = source.champion()
     if pointer is None:
         sys.exit(f"No model has been promoted in {source.place} yet: make demo")
     manifest = source.manifest(pointer.version)
-    content, report = (source.file(pointer.version, name) for name in (MODEL_FILE, REPORT_FILE))
-    for number in range(markets):
-        name = DEFAULT_MARKET if number == 0 else f"city-{number:03d}"
-        registry = Registries(address).of(name)
-        draft = msgspec.structs.replace(manifest, market=msgspec.structs.replace(manifest.market, name=name))
-        version = registry.publish(draft, content, report)
-        registry.promote(version, PROMOTED, run_id=None, actor="benchmark")
+    content, report = (source.file(pointer.version, file) for file in (MODEL_FILE, REPORT_FILE))
+    draft = msgspec.structs.replace(manifest, market=msgspec.structs.replace(manifest.market, name=name))
+    registry = Registries(address).of(name)
+    version = registry.publish(draft, content, report)
+    registry.promote(version, PROMOTED, run_id=None, actor="benchmark")
 
 
 def wait_for_all(server: Server, markets: int) -> float:
