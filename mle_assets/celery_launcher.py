@@ -22,6 +22,8 @@ from redis.exceptions import RedisError
 DEFAULT_QUEUE, LARGE_QUEUE = "dagster", "large"
 ANSWER_SECONDS = 2.0
 """How long workers are listened to; those that answer later count as silent this time."""
+QUEUES_SECONDS = 5.0
+"""For so long it is taken as known which workers there are: a run for one that has gone waits at the broker for another."""
 LOST_SECONDS = 12.0
 """How long no worker that answers may have a run before it counts as lost, two or three questions."""
 OUTAGE_SECONDS = 60.0
@@ -125,6 +127,8 @@ class WatchedCeleryRunLauncher(CeleryRunLauncher):
         self._watch = Watch()
         self._asked_at = -ANSWER_SECONDS
         self._answers: Answers | None = None
+        self._queues_at = -QUEUES_SECONDS
+        self._queues = dict[str, list[str]]()
 
     @classmethod
     def config_type(cls) -> UserConfigSchema:
@@ -183,12 +187,18 @@ class WatchedCeleryRunLauncher(CeleryRunLauncher):
         del run, include_container_logs
 
     def queues(self) -> dict[str, list[str]]:
-        """The queues that each worker takes runs from, by the worker's name; empty where nobody answers."""
-        try:
-            answers = self.celery.control.inspect(timeout=ANSWER_SECONDS / 2).active_queues()
-        except BROKER_AWAY:
-            return {}
-        return {worker: [queue["name"] for queue in queues] for worker, queues in (answers or {}).items()}
+        """The queues that each worker takes runs from, by the worker's name; empty where nobody answers.
+
+        Workers are asked again after some seconds, or at once where nobody answered.
+        """
+        if not self._queues or time.monotonic() - self._queues_at >= QUEUES_SECONDS:
+            try:
+                answers = self.celery.control.inspect(timeout=ANSWER_SECONDS / 2).active_queues() or {}
+            except BROKER_AWAY:
+                answers = {}
+            self._queues = {worker: [queue["name"] for queue in queues] for worker, queues in answers.items()}
+            self._queues_at = time.monotonic()
+        return self._queues
 
     def _ask(self) -> Answers | None:
         # Run monitoring asks for one run after the other; one question is enough for all.

@@ -24,8 +24,13 @@ class RunsForWorkers(QueuedRunCoordinator[dg.DagsterInstance]):
     """
 
     def __init__(self, large_markets: str = "", inst_data: ConfigurableClassData | None = None) -> None:
-        # As in dagster.yaml: a run whose turn comes while the code server restarts waits for it.
-        super().__init__(max_user_code_failure_retries=30, user_code_failure_retry_delay=10, inst_data=inst_data)
+        super().__init__(
+            dequeue_interval_seconds=1,  # a worker that is free waits no longer for its next run
+            # As in dagster.yaml: a run whose turn comes while the code server restarts waits for it.
+            max_user_code_failure_retries=30,
+            user_code_failure_retry_delay=10,
+            inst_data=inst_data,
+        )
         self._large_markets = {name.strip() for name in large_markets.split(",")}
 
     @classmethod

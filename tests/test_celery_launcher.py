@@ -20,6 +20,7 @@ from dagster._core.run_coordinator.base import SubmitRunContext
 from dagster_celery.config import TASK_EXECUTE_JOB_NAME
 from dagster_celery.tags import DAGSTER_CELERY_QUEUE_TAG, DAGSTER_CELERY_TASK_ID_TAG
 
+from mle_assets import celery_launcher
 from mle_assets.celery_launcher import LOST_SECONDS, Answers, Watch, WatchedCeleryRunLauncher
 from mle_assets.partitions import MARKET_TAG
 from mle_assets.run_coordinator import RunsForWorkers
@@ -156,6 +157,21 @@ def test_as_many_runs_are_launched_as_workers_answer_and_one_of_each_market(tmp_
         {"key": DAGSTER_CELERY_QUEUE_TAG, "value": "dagster", "limit": 1},
         {"key": DAGSTER_CELERY_QUEUE_TAG, "value": "large", "limit": 0},
     ]
+
+
+def test_workers_are_asked_again_what_they_take_after_some_seconds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with instance_of(tmp_path, "memory://again") as instance:
+        launcher = instance.run_launcher
+        assert isinstance(launcher, WatchedCeleryRunLauncher)
+        assert launcher.queues() == {}
+        with working(instance, "dagster"):  # asked at once, for nobody had answered
+            [queues] = launcher.queues().values()
+            assert queues == ["dagster"]
+        assert list(launcher.queues().values()) == [["dagster"]]
+        monkeypatch.setattr(celery_launcher, "QUEUES_SECONDS", 0.0)
+        assert launcher.queues() == {}
 
 
 def test_while_the_broker_is_away_nothing_is_launched(tmp_path: Path) -> None:

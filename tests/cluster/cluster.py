@@ -11,9 +11,10 @@ from typing import Any
 
 import httpx
 
+from local.processes import free_port
 from mle_assets.listings.synthetic import write_snapshot
 from model_registry.listing import EXAMPLE
-from tests.containers.stack import ENDED, ROOT, SERVICES, Run, Stack, new_stack, say
+from tests.containers.stack import ENDED, ROOT, SERVICES, Run, Stack, new_stack, say, told
 from tests.waiting import until
 
 MARKETS = ("new-york", "lisbon", "oslo")
@@ -127,9 +128,44 @@ with dg.DagsterInstance.get() as instance:
         self.up()
         until(self.ready, seconds=60)
 
-    def workers(self) -> dict[str, dict[str, Any]]:
+    def workers(self, service: str = "worker") -> dict[str, dict[str, Any]]:
         """The workers' containers, by their names in Celery."""
-        return {f"worker@{container['Config']['Hostname']}": container for container in self.containers("worker")}
+        return {f"worker@{container['Config']['Hostname']}": container for container in self.containers(service)}
+
+    def taken_by(self, run_id: str, worker: str) -> bool:
+        """Whether a run was begun by a worker, by what is recorded of it."""
+        return any(worker in message for message in self.messages(run_id))
+
+    @contextmanager
+    def further_machine(self) -> Iterator["Cluster"]:
+        """Another machine as docs/clusters.md describes it, with nothing started on it; all of it removed afterwards.
+
+        It is the same machine, by another compose project that reaches the first one by the address of the engine.
+        """
+        address = told(
+            "docker", "network", "inspect", "bridge", "--format", "{{(index .IPAM.Config 0).Gateway}}"
+        ).stdout.strip()
+        files = self.files
+        self.files, self.settings["CLUSTER_ADDRESS"] = f"{files}:compose.machines.yaml", address
+        self.up()
+        where_the_first_is = {
+            "POSTGRES_HOST": address,
+            "CELERY_BROKER": f"redis://:{self.settings['REDIS_PASSWORD']}@{address}:6379/0",
+            "AWS_ENDPOINT": f"http://{address}:8333",
+        }
+        ports = {name: str(free_port()) for name in ("UI_PORT", "API_PORT", "GATEWAY_METRICS_PORT")}
+        further = Cluster(
+            f"{self.project}-further", {**self.settings, **ports, **where_the_first_is, "WORKERS": "1"}, files=files
+        )
+        Stack.present.append(further)
+        try:
+            yield further
+        finally:
+            Stack.present.remove(further)
+            further.compose("down", "--volumes", "--timeout", "5", check=False)
+            further.client.close()
+            self.files = files
+            self.up()
 
     def worker_of(self, run_id: str) -> str:
         """The worker that has a run, as run monitoring sees it."""

@@ -98,7 +98,7 @@ def test_a_worker_that_is_killed_in_mid_run_is_noticed_and_its_run_begun_again_o
         say(f"{name} killed: noticed after {time.monotonic() - start:.0f} s; {trained.messages(run)[-1]}")
         ended = trained.trained(run)
         assert ended.id != run
-        assert any(other in message for message in trained.messages(run))
+        assert trained.taken_by(run, other)
         told("docker", "start", killed["Id"])
 
 
@@ -157,6 +157,32 @@ def test_a_store_that_is_read_only_fails_runs_in_words_and_serves_on(trained: Cl
         trained.trained(trained.launch("training", market="lisbon"))
 
 
+def test_runs_of_a_large_market_wait_for_a_worker_of_their_own(trained: Cluster) -> None:
+    with nothing_lost(trained), changed(trained, LARGE_MARKETS="oslo"):
+        large = trained.launch("training", market="oslo")
+        trained.trained(trained.launch("training", market="lisbon"))
+        assert trained.runs()[large].status == "QUEUED"
+        trained.settings["LARGE_WORKERS"] = "1"
+        trained.up()
+        assert trained.trained(large).id == large
+        [worker] = trained.workers("large-worker")
+        assert trained.taken_by(large, worker)
+        until(trained.settled, seconds=240, every=1)
+
+
+def test_further_machines_take_runs_and_answer(trained: Cluster) -> None:
+    with nothing_lost(trained), trained.further_machine() as further:
+        further.up("--no-deps", "worker")
+        trained.compose("stop", "worker")
+        run = trained.launch("training", market="lisbon")
+        assert trained.trained(run).id == run
+        [worker] = further.workers()
+        assert trained.taken_by(run, worker)
+        further.up("--no-deps", "api", "gateway")
+        until(lambda: further.ready() and further.champions() == trained.champions(), seconds=60)
+        trained.compose("start", "worker")
+
+
 def test_a_deployment_moves_to_folders_and_back_and_keeps_its_champions_and_history(trained: Cluster) -> None:
     store, folder = "s3://pipeline/registry", "/app/var/registry"
     champions = trained.champions()
@@ -173,6 +199,19 @@ def test_a_deployment_moves_to_folders_and_back_and_keeps_its_champions_and_hist
     say(trained.inside("code", "models", "copy", folder, store).stdout.strip())
     until(lambda: trained.champions() == champions, seconds=30, every=0.5)
     assert {market: trained.events(market) for market in MARKETS} == histories
+
+
+@contextmanager
+def changed(stack: Cluster, **settings: str) -> Iterator[None]:
+    """The deployment has other settings meanwhile."""
+    before = dict(stack.settings)
+    stack.settings.update(settings)
+    stack.up()
+    try:
+        yield
+    finally:
+        stack.settings = before
+        stack.up()
 
 
 @contextmanager
