@@ -23,7 +23,7 @@ DEFAULT_QUEUE, LARGE_QUEUE = "dagster", "large"
 ANSWER_SECONDS = 2.0
 """How long workers are listened to; those that answer later count as silent this time."""
 QUEUES_SECONDS = 5.0
-"""For so long it is taken as known which workers there are: a run for one that has gone waits at the broker for another."""
+"""For so long it is taken as known which workers there are; a run for one that has gone waits for another."""
 LOST_SECONDS = 12.0
 """How long no worker that answers may have a run before it counts as lost, two or three questions."""
 OUTAGE_SECONDS = 60.0
