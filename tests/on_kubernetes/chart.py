@@ -94,7 +94,9 @@ KEYS: Values = {
         *("dbPoolMaxOverflow", "logLevel", "workspace"),
         service=_section("type", "port", "annotations"),
     ),
-    "computeLogManager": _section("type", "config"),
+    "computeLogManager": _section(
+        "type", config=_section(customComputeLogManager=_section("module", "class", "config"))
+    ),
     "pythonLogs": _section("pythonLogLevel", "dagsterHandlerConfig", "managedPythonLoggers"),
     "retention": _section("enabled", schedule=_KEPT, sensor=_KEPT, autoMaterialize=_KEPT),
     "telemetry": _section("enabled"),
@@ -143,7 +145,7 @@ def instance(given: Values) -> Values:
                 "dequeue_num_workers": queue["dequeueNumWorkers"],
             },
         ),
-        "compute_logs": _class("dagster._core.storage.noop_compute_log_manager", "NoOpComputeLogManager", {}),
+        "compute_logs": given["computeLogManager"]["config"]["customComputeLogManager"],
         "python_logs": {"dagster_handler_config": given["pythonLogs"]["dagsterHandlerConfig"]},
         "run_monitoring": {
             "enabled": monitoring["enabled"],

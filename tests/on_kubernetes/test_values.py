@@ -7,7 +7,10 @@ from typing import Any
 import pytest
 import yaml
 from dagster._core.instance.config import dagster_instance_config
+from dagster._core.storage.compute_log_manager import ComputeLogManager
+from dagster._serdes import ConfigurableClassData
 
+from mle_assets.compute_logs import ObjectComputeLogManager
 from mle_assets.partitions import MARKET_TAG
 from mle_assets.resources import Settings
 from tests.on_kubernetes.chart import KEYS, VALUES_FILE, instance, unknown_keys, values
@@ -65,6 +68,17 @@ def test_dagster_takes_the_settings_that_the_chart_makes(tmp_path: Path, monkeyp
     taken, _ = dagster_instance_config(str(tmp_path))
     assert taken["run_launcher"]["class"] == "K8sRunLauncher"
     assert taken["run_retries"]["max_retries"] == 2
+
+
+def test_what_steps_print_is_in_the_bucket_and_whoever_reads_or_writes_it_has_the_credentials() -> None:
+    assert VALUES["computeLogManager"]["type"] == "CustomComputeLogManager"
+    configured = instance(VALUES)["compute_logs"]
+    data = ConfigurableClassData(configured["module"], configured["class"], yaml.safe_dump(configured["config"]))
+    assert isinstance(data.rehydrate(as_type=ComputeLogManager), ObjectComputeLogManager)
+    bucket = next(one["value"] for one in CODE["env"] if one["name"] == "ASSET_FOLDER").removesuffix("assets")
+    assert configured["config"]["url"].startswith(bucket)
+    for name, given in LONG_RUNNING.items():
+        assert given["envSecrets"] == CODE["envSecrets"], name
 
 
 def test_what_can_be_is_as_in_the_other_containers() -> None:
