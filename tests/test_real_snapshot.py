@@ -13,6 +13,8 @@ from model_registry.market import NEW_YORK
 from tests.conftest import Pipeline, instance_in, make_pipeline
 from tests.making import listing
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def new_york(real_snapshot: Path, tmp_path_factory: pytest.TempPathFactory) -> Pipeline:
@@ -43,7 +45,6 @@ def test_the_leader_is_better_by_far(new_york: Pipeline) -> None:
     assert leading.log_loss <= 0.712
 
 
-@pytest.mark.slow
 def test_the_synthetic_snapshot_is_as_hard_as_the_real_one(trained_on_default: Pipeline, new_york: Pipeline) -> None:
     for candidate in ("simple_classifier_500", Leaderboard.read(new_york.assets / "leaderboard").leader):
         real, made_up = (
@@ -58,7 +59,6 @@ def test_the_readmes_example_is_answered_as_it_says(new_york: Pipeline) -> None:
     assert answer(new_york) == "Mid"
 
 
-@pytest.mark.slow
 def test_the_readmes_example_is_answered_as_it_says_where_the_listings_are_made_up(
     trained_on_default: Pipeline,
 ) -> None:

@@ -170,7 +170,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:Generating overly large repr")
 SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example]
 
 
-@settings(deadline=None, max_examples=150, suppress_health_check=SLOW)
+@settings(deadline=None, max_examples=40, suppress_health_check=SLOW)
 @given(content=bodies())
 def test_no_structure_is_a_fault_of_the_service(service: httpx.Client, content: bytes) -> None:
     check(service, content)

@@ -1,8 +1,8 @@
-"""Kill a writer at every line it runs, or at each n-th: `python crash_writer.py OPERATION FOLDER N`.
+"""Kill a writer at every line it runs, or at each n-th: `python crash_writer.py FOLDER N OPERATION [OPERATION ...]`.
 
 For each n, a copy of a registry is written to by a forked process that sends itself SIGKILL at the n-th line
 of the registry's code. Then a reader looks, and the next writer does the same operation to its end. Prints
-kills and losses as JSON; a loss is a registry that is not whole, or a writer that fails.
+kills and losses by operation as JSON; a loss is a registry that is not whole, or a writer that fails.
 """
 
 import json
@@ -79,7 +79,8 @@ def losses_after(
     return lost
 
 
-def main(name: str, folder: Path, step: int) -> None:
+def kill(name: str, folder: Path, step: int) -> tuple[int, list[str]]:
+    """How often the writer of an operation was killed, and what was lost."""
     operation = OPERATIONS[name]
     base = FolderRegistry(folder / "base")
     for number in (0, 1):
@@ -104,8 +105,12 @@ def main(name: str, folder: Path, step: int) -> None:
             break
         kills += 1
         lost.extend(f"line {line}: {loss}" for loss in losses_after(operation, registry, kept, before, after))
-    print(json.dumps({"operation": name, "kills": kills, "losses": lost}))  # noqa: T201 (its answer)
+    return kills, lost
+
+
+def main(folder: str, step: str, *names: str) -> None:
+    print(json.dumps({name: kill(name, Path(folder, name), int(step)) for name in names}))  # noqa: T201 (its answer)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]))
+    main(*sys.argv[1:])
