@@ -71,18 +71,19 @@ def large_model() -> bytes:
     return average([export(make_pipeline(one.fit(X, y))) for one in both])
 
 
-def test_a_classifier_answers_to_the_last_bit_as_onnx_runtime_does(large_model: bytes) -> None:
+@pytest.mark.parametrize("compact", [False, True])
+def test_a_classifier_answers_to_the_last_bit_as_onnx_runtime_does(compact: bool, large_model: bytes) -> None:
     rows = np.random.default_rng(1).normal(4, 4, (5_000, len(FEATURES))).astype(np.float32)
     rows[::7, 3] = np.nan
     options = ort.SessionOptions()
     options.intra_op_num_threads = 1
     session = ort.InferenceSession(large_model, options, providers=["CPUExecutionProvider"])
     wanted = session.run(["probabilities"], {"features": rows})[0]
-    assert np.array_equal(Classifier(large_model).probabilities(rows), wanted)
+    assert np.array_equal(Classifier(large_model, compact=compact).probabilities(rows), wanted)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the memory of a process is told by /proc")
-def test_a_classifier_takes_less_memory_than_twice_its_model_as_it_was_written(
+def test_a_compact_classifier_takes_less_memory_than_twice_its_model_as_it_was_written(
     large_model: bytes, tmp_path: Path
 ) -> None:
     # A process of its own: what others left free in this one would be taken again.
@@ -96,9 +97,9 @@ def test_a_classifier_takes_less_memory_than_twice_its_model_as_it_was_written(
             return int(Path("/proc/self/statm").read_text().split()[1]) * 4_096
 
         content = Path(sys.argv[1]).read_bytes()
-        kept = [Classifier(content)]
+        kept = [Classifier(content, compact=True)]
         before = resident()
-        kept += [Classifier(content) for _ in range(20)]
+        kept += [Classifier(content, compact=True) for _ in range(20)]
         print((resident() - before) / 20 / len(content))
     """
     shell = [sys.executable, "-c", program, str(tmp_path / "model.onnx")]
