@@ -47,8 +47,12 @@ class Cluster(Stack):
     def start_training(self, *markets: str) -> dict[str, str]:
         """Launch a training of each market; the runs by market, all of them under way."""
         runs = {market: self.launch("training", market=market) for market in markets}
-        until(lambda: all(self.runs()[run].status == "STARTED" for run in runs.values()), seconds=90, every=0.5)
+        self.wait_for_start(*runs.values())
         return runs
+
+    def wait_for_start(self, *runs: str) -> None:
+        """Until all of some runs are under way."""
+        until(lambda: all(self.runs()[run].status == "STARTED" for run in runs), seconds=90, every=0.5)
 
     def trained(self, run_id: str, seconds: float = 400) -> Run:
         """The run that ended a training well: that one, or the one that took its place when it was lost."""
@@ -132,10 +136,6 @@ with dg.DagsterInstance.get() as instance:
         """The workers' containers, by their names in Celery."""
         return {f"worker@{container['Config']['Hostname']}": container for container in self.containers(service)}
 
-    def taken_by(self, run_id: str, worker: str) -> bool:
-        """Whether a run was begun by a worker, by what is recorded of it."""
-        return any(worker in message for message in self.messages(run_id))
-
     @contextmanager
     def further_machine(self) -> Iterator["Cluster"]:
         """Another machine as docs/clusters.md describes it, with nothing started on it; all of it removed afterwards.
@@ -174,9 +174,7 @@ import dagster as dg
 with dg.DagsterInstance.get() as instance:
     print(instance.run_launcher.check_run_worker_health(instance.get_run_by_id("{run_id}")).msg)
 """
-        told_of = self.inside("daemon", "python", "-c", program).stdout.split()[-1].rstrip(".")
-        assert told_of in self.workers(), told_of
-        return told_of
+        return self.inside("daemon", "python", "-c", program).stdout.split()[-1].rstrip(".")
 
     def messages(self, run_id: str) -> list[str]:
         """What happened to a run, in words."""
