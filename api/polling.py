@@ -207,7 +207,7 @@ class Look:
         try:
             registry = self._registry(market)
             pointer = self._pointer(registry)
-            outcome = Outcome(market, pointer and Champion.of(registry.open(pointer.version)))
+            outcome = Outcome(market, pointer and Champion.of(registry.open(pointer.version, compact=True)))
         except BaseException as error:
             outcome = Outcome(market, error=error)
         self._told_of.add(market)

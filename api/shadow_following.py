@@ -59,7 +59,7 @@ class ShadowFollowing:
             found = ShadowOutcome(market, present)
         else:
             try:
-                return ShadowOutcome(market, ShadowModel.of(registry.open(pointer.version)))
+                return ShadowOutcome(market, ShadowModel.of(registry.open(pointer.version, compact=True)))
             except BaseException as error:
                 if present is None or present.version != pointer.version:
                     present = ShadowModel.refused(pointer.version, market)

@@ -105,18 +105,22 @@ class PublishedModel:
         return CATEGORIES[int(self.classifier.probabilities(row)[0].argmax())]
 
 
-def open_version(folder: Path) -> PublishedModel:
+def open_version(folder: Path, *, compact: bool = False) -> PublishedModel:
     """The model in a version's folder, after its hash, signature and golden rows were checked.
 
     Raises ModelRefused with the difference; nothing that fails a check is ever returned.
     """
+
+    def read(name: str, published: FileDigest | None) -> bytes:
+        return disk.read(folder / name, most_of(published))
+
     try:
-        return verified(folder.name, lambda name, published: disk.read(folder / name, most_of(published)))
+        return verified(folder.name, read, compact=compact)
     except OSError as error:
         raise ModelRefused(f"version {folder.name} cannot be read: {error}") from error
 
 
-def verified(version: str, read: Callable[[str, FileDigest | None], bytes]) -> PublishedModel:
+def verified(version: str, read: Callable[[str, FileDigest | None], bytes], *, compact: bool = False) -> PublishedModel:
     """The model in a version's files, as `open_version` says; what `read` raises is let through.
 
     `read` is given a file's name and what was published under it (None of the manifest), and raises OSError, its number
@@ -130,7 +134,7 @@ def verified(version: str, read: Callable[[str, FileDigest | None], bytes]) -> P
         )
         _check_files(version, manifest, model, report)
         _check_signature(manifest)
-        classifier = Classifier(model, compact=True)
+        classifier = Classifier(model, compact=compact)
         _check_golden(classifier, manifest)
         _check_background(manifest)
     except (ModelRefused, ManifestRefused) as error:

@@ -93,9 +93,9 @@ class FolderRegistry(Registry):
         champion = self.champion()
         return read_events(self._history_bytes(), champion)
 
-    def open(self, version: str) -> PublishedModel:
+    def open(self, version: str, *, compact: bool = False) -> PublishedModel:
         """See Registry."""
-        return self._open(self.path(version))
+        return self._open(self.path(version), compact=compact)
 
     def file(self, version: str, name: str) -> bytes:
         """See Registry."""
@@ -209,8 +209,8 @@ class FolderRegistry(Registry):
     def _shadow(self) -> Path:
         return self.folder / "shadow.json"
 
-    def _open(self, folder: Path) -> PublishedModel:
-        return self._checked(open_version(folder))
+    def _open(self, folder: Path, *, compact: bool = False) -> PublishedModel:
+        return self._checked(open_version(folder, compact=compact))
 
     def _present(self) -> Present:
         champion, events = self.champion(), self.history()

@@ -120,11 +120,11 @@ class ObjectRegistry(MarketRegistry):
         """See Registry."""
         return self._history.events()
 
-    def open(self, version: str) -> PublishedModel:
+    def open(self, version: str, *, compact: bool = False) -> PublishedModel:
         """See Registry; raises StoreAway where nothing can be read, which says nothing of the version."""
         self._see_that_it_is_an_id(version)
         try:
-            return self._checked(verified(version, partial(self._versions.read, version)))
+            return self._checked(verified(version, partial(self._versions.read, version), compact=compact))
         except StoreAway:
             raise
         except FileNotFoundError as error:

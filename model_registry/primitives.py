@@ -47,8 +47,11 @@ class Primitives(ABC):
         """Every promotion, refusal and rollback, oldest first; raises HistoryDamaged."""
 
     @abstractmethod
-    def open(self, version: str) -> PublishedModel:
-        """A published model, verified; raises UnknownVersion or ModelRefused."""
+    def open(self, version: str, *, compact: bool = False) -> PublishedModel:
+        """A published model, verified, and `compact` where it is to be kept (see Classifier).
+
+        Raises UnknownVersion or ModelRefused.
+        """
 
     @abstractmethod
     def file(self, version: str, name: str) -> bytes:

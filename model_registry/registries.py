@@ -131,9 +131,9 @@ class FolderOfMarket(FolderRegistry, MarketRegistry):
         """See Registry."""
         return self._in_one_place(super().history)
 
-    def open(self, version: str) -> PublishedModel:
+    def open(self, version: str, *, compact: bool = False) -> PublishedModel:
         """See Registry."""
-        return self._in_one_place(lambda: super(FolderOfMarket, self).open(version))
+        return self._in_one_place(lambda: super(FolderOfMarket, self).open(version, compact=compact))
 
     def manifest(self, version: str) -> Manifest:
         """See Registry."""
@@ -147,11 +147,14 @@ class FolderOfMarket(FolderRegistry, MarketRegistry):
             try:
                 result = read()
             except Exception:
-                if place == self._folder or self.folder == place:
+                if self._stayed(place):
                     raise
             else:
-                if place == self._folder or self.folder == place:
+                if self._stayed(place):
                     return result
+
+    def _stayed(self, place: Path) -> bool:
+        return self._folder == place or self.folder == place
 
     @contextmanager
     def _writing(self, version: str | None = None) -> Generator[None]:

@@ -430,12 +430,13 @@ class Slow(Registries):
         registry = super().of(market)
         quick = registry.open
 
-        def opened(version: str) -> Any:
+        def opened(version: str, *, compact: bool = False) -> Any:
+            assert compact, "what is kept takes little memory"
             self.opening += 1
             self.together = max(self.together, self.opening)
             time.sleep(self.seconds)
             self.opening -= 1
-            return quick(version)
+            return quick(version, compact=compact)
 
         registry.open = opened  # type: ignore[method-assign]
         return registry

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from model_registry.classifier import ModelRefused
+from model_registry.classifier import Classifier, ModelRefused
 from model_registry.store import ChampionChanged, NothingToRollBackTo, Registry, UnknownVersion
 from tests.making import KEEP, PROMOTE, manifest, model, publish
 from tests.model_registry.stores import BOTH, Files, opened
@@ -38,6 +38,25 @@ def test_publishing_the_same_model_again_changes_nothing(registry: Registry) -> 
     before = registry.file(version, "manifest.json")
     assert publish(registry, 0) == version
     assert registry.file(version, "manifest.json") == before
+
+
+def test_a_model_is_opened_compactly_for_who_keeps_it_alone(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, classifier = list[bool](), Classifier
+
+    def opened_so(content: bytes, *, compact: bool) -> Classifier:
+        asked.append(compact)
+        return classifier(content, compact=compact)
+
+    version = publish(registry, 0)
+    monkeypatch.setattr("model_registry.classifier.Classifier", opened_so)
+    promote(registry, version)
+    registry.problems()
+    assert asked
+    assert not any(asked)
+    registry.open(version, compact=True)
+    assert asked[-1]
 
 
 def test_a_promotion_sets_the_pointer_and_adds_an_event(place: Path | str) -> None:
