@@ -137,35 +137,42 @@ with dg.DagsterInstance.get() as instance:
         return {f"worker@{container['Config']['Hostname']}": container for container in self.containers(service)}
 
     @contextmanager
+    def changed(self, files: str | None = None, **settings: str) -> Iterator[None]:
+        """The deployment has other compose files or settings meanwhile."""
+        before = self.files, dict(self.settings)
+        self.files = files or self.files
+        self.settings.update(settings)
+        try:
+            self.up()
+            yield
+        finally:
+            self.files, self.settings = before
+            self.up()
+
+    @contextmanager
     def further_machine(self) -> Iterator["Cluster"]:
         """Another machine as docs/clusters.md describes it, with nothing started on it; all of it removed afterwards.
 
         It is the same machine, by another compose project that reaches the first one by the address of the engine.
         """
-        address = told(
-            "docker", "network", "inspect", "bridge", "--format", "{{(index .IPAM.Config 0).Gateway}}"
-        ).stdout.strip()
-        files = self.files
-        self.files, self.settings["CLUSTER_ADDRESS"] = f"{files}:compose.machines.yaml", address
-        self.up()
+        gateway = "{{(index .IPAM.Config 0).Gateway}}"
+        address = told("docker", "network", "inspect", "bridge", "--format", gateway).stdout.strip()
         where_the_first_is = {
             "POSTGRES_HOST": address,
             "CELERY_BROKER": f"redis://:{self.settings['REDIS_PASSWORD']}@{address}:6379/0",
             "AWS_ENDPOINT": f"http://{address}:8333",
         }
         ports = {name: str(free_port()) for name in ("UI_PORT", "API_PORT", "GATEWAY_METRICS_PORT")}
-        further = Cluster(
-            f"{self.project}-further", {**self.settings, **ports, **where_the_first_is, "WORKERS": "1"}, files=files
-        )
-        Stack.present.append(further)
-        try:
-            yield further
-        finally:
-            Stack.present.remove(further)
-            further.compose("down", "--volumes", "--timeout", "5", check=False)
-            further.client.close()
-            self.files = files
-            self.up()
+        settings = {**self.settings, **ports, **where_the_first_is, "WORKERS": "1"}
+        further = Cluster(f"{self.project}-further", settings, files=self.files)
+        with self.changed(f"{self.files}:compose.machines.yaml", CLUSTER_ADDRESS=address):
+            Stack.present.append(further)
+            try:
+                yield further
+            finally:
+                Stack.present.remove(further)
+                further.compose("down", "--volumes", "--timeout", "5", check=False)
+                further.client.close()
 
     def worker_of(self, run_id: str) -> str:
         """The worker that has a run, as run monitoring sees it."""

@@ -158,7 +158,7 @@ def test_a_store_that_is_read_only_fails_runs_in_words_and_serves_on(trained: Cl
 
 
 def test_runs_of_a_large_market_wait_for_a_worker_of_their_own(trained: Cluster) -> None:
-    with nothing_lost(trained), changed(trained, LARGE_MARKETS="oslo"):
+    with nothing_lost(trained), trained.changed(LARGE_MARKETS="oslo"):
         large = trained.launch("training", market="oslo")
         trained.trained(trained.launch("training", market="lisbon"))
         assert trained.runs()[large].status == "QUEUED"
@@ -198,19 +198,6 @@ def test_a_deployment_moves_to_folders_and_back_and_keeps_its_champions_and_hist
     say(trained.inside("code", "models", "copy", folder, store).stdout.strip())
     until(lambda: trained.champions() == champions, seconds=30, every=0.5)
     assert {market: trained.events(market) for market in MARKETS} == histories
-
-
-@contextmanager
-def changed(stack: Cluster, **settings: str) -> Iterator[None]:
-    """The deployment has other settings meanwhile."""
-    before = dict(stack.settings)
-    stack.settings.update(settings)
-    stack.up()
-    try:
-        yield
-    finally:
-        stack.settings = before
-        stack.up()
 
 
 @contextmanager
