@@ -14,6 +14,7 @@ import os
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from http.client import HTTPConnection
 from pathlib import Path
 from statistics import median
@@ -68,23 +69,24 @@ def command(address: str, port: int) -> Command:
 
 def publish(address: str, markets: int, like: str) -> None:
     """The champions of the registry that MODEL_REGISTRY names: New York's, and one's as that of all other markets."""
-    copy(DEFAULT_MARKET, address, DEFAULT_MARKET)
-    for number in range(1, markets):
-        copy(like, address, f"city-{number:03d}")
+    others = [f"city-{number:03d}" for number in range(1, markets)]
+    for market, names in ((DEFAULT_MARKET, [DEFAULT_MARKET]), (like, others)):
+        copy(market, address, names)
 
 
-def copy(market: str, address: str, name: str) -> None:
-    """Publish a market's champion as that of another."""
+def copy(market: str, address: str, names: Sequence[str]) -> None:
+    """Publish a market's champion as that of others."""
     source = Registries(os.environ.get("MODEL_REGISTRY") or "var/registry").of(market)
     pointer = source.champion()
     if pointer is None:
         sys.exit(f"No model has been promoted in {source.place} yet: make demo")
     manifest = source.manifest(pointer.version)
     content, report = (source.file(pointer.version, file) for file in (MODEL_FILE, REPORT_FILE))
-    draft = msgspec.structs.replace(manifest, market=msgspec.structs.replace(manifest.market, name=name))
-    registry = Registries(address).of(name)
-    version = registry.publish(draft, content, report)
-    registry.promote(version, PROMOTED, run_id=None, actor="benchmark")
+    for name in names:
+        draft = msgspec.structs.replace(manifest, market=msgspec.structs.replace(manifest.market, name=name))
+        registry = Registries(address).of(name)
+        version = registry.publish(draft, content, report)
+        registry.promote(version, PROMOTED, run_id=None, actor="benchmark")
 
 
 def wait_for_all(server: Server, markets: int) -> float:

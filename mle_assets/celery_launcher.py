@@ -127,7 +127,7 @@ class WatchedCeleryRunLauncher(CeleryRunLauncher):
         self._watch = Watch()
         self._asked_at = -ANSWER_SECONDS
         self._answers: Answers | None = None
-        self._queues_at = -QUEUES_SECONDS
+        self._queues_at = 0.0
         self._queues = dict[str, list[str]]()
 
     @classmethod
