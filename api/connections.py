@@ -9,9 +9,10 @@ import asyncio
 import math
 from collections.abc import Iterator
 from enum import IntEnum
+from itertools import islice
 from typing import Protocol
 
-from api.descriptors import open_at_most
+from api.descriptors import connections_at_most
 from api.metrics import Metrics
 from api.settings import Settings
 
@@ -21,6 +22,8 @@ DISCARD_SECONDS = 2.0
 """How long what a peer sends after its answer is thrown away: closed at once, it would lose the answer."""
 SMALL_BYTES = 16_384
 """Who holds no more is never closed for it: a listing has some hundred, and is not refused for the sake of batches."""
+ROOM_SECONDS = 0.25
+"""How long a new connection of too many has at least, so that its request can be read, before any makes room."""
 LAST_SECONDS = 0.5
 """How long the end waits for requests that may be on their way on open connections."""
 PATIENCE_AT_THE_END = 0.8
@@ -83,7 +86,7 @@ class Connections:
 
     def __init__(self, settings: Settings, metrics: Metrics) -> None:
         """Wait for the first one; where the process may not open CONNECTION_LIMIT of them, fewer are the limit."""
-        self.limit = open_at_most(settings.connection_limit)
+        self.limit, self._burst = connections_at_most(settings.connection_limit)
         self.head_limit = settings.head_limit
         self._buffer_limit = settings.buffer_limit
         self._seconds = {
@@ -103,21 +106,31 @@ class Connections:
         self._patience = settings.grace_seconds * PATIENCE_AT_THE_END
         self._ends = math.inf
         self._next_look: asyncio.TimerHandle | None = None
+        self._next_room: asyncio.TimerHandle | None = None
+        self._new: set[Connection] = set()
+        """Those that came while there were too many, since it was last seen to."""
         metrics.connections.set_function(lambda: len(self._open))
         metrics.connection_limit.set(self.limit)
         metrics.held_bytes.set_function(lambda: self._held)
 
     def opened(self, connection: Connection) -> None:
-        """Take one in; past the limit another makes room for it."""
+        """Take one in; past the limit another makes room for it, a moment later."""
         self._open[connection] = None
-        if len(self._open) > self.limit:
+        more = len(self._open) - self.limit
+        if more > self._burst:
             next((one for one in self._waiting() if one is not connection), connection).give_up("crowded")
+        elif more > 0:
+            # Closed at once, of several that come together all but the last would lose requests that nobody has read.
+            self._new.add(connection)
+            if self._next_room is None:
+                self._next_room = connection.loop.call_later(ROOM_SECONDS, self._make_room)
         if self._next_look is None:
             self._next_look = connection.loop.call_later(LOOK_SECONDS, self._look)
 
     def closed(self, connection: Connection) -> None:
         """Forget one."""
         self._open.pop(connection, None)
+        self._new.discard(connection)
         self._queues[connection.queue].pop(connection, None)
 
     def waits(self, connection: Connection) -> None:
@@ -160,6 +173,18 @@ class Connections:
 
     def _waiting(self) -> Iterator[Connection]:
         return (one for queue in self._queues for one in list(queue) if one.waiting is not NOTHING)
+
+    def _make_room(self) -> None:
+        more = len(self._open) - self.limit
+        # Whoever has just come and said nothing yet has until the next time, and the last one until another comes.
+        silent = {one for one in self._new if one.waiting is HEAD and not one.answered}
+        spared = silent.union(islice(reversed(self._open), 1))
+        self._new.clear()
+        for one in islice((one for one in self._waiting() if one not in spared), max(0, more - len(silent))):
+            one.give_up("crowded")
+            more -= 1
+        loop = asyncio.get_running_loop()
+        self._next_room = loop.call_later(ROOM_SECONDS, self._make_room) if more > 0 else None
 
     def _look(self) -> None:
         loop = asyncio.get_running_loop()
