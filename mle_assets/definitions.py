@@ -19,7 +19,7 @@ from mle_assets.automation import (
 )
 from mle_assets.evaluation.evaluation import evaluations
 from mle_assets.evaluation.leaderboard import leader_beats_the_majority_class, leaderboard
-from mle_assets.listings.cleaning import enough_listings_are_kept, listings, listings_follow_their_schema
+from mle_assets.listings.cleaned_listings import enough_listings_are_kept, listings, listings_follow_their_schema
 from mle_assets.listings.plausibility import the_listings_are_plausible
 from mle_assets.listings.snapshot import raw_listings
 from mle_assets.listings.split import the_halves_can_be_used, train_and_test_listings

@@ -13,7 +13,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mle_assets.failures import refusing
-from mle_assets.listings.cleaning import listings, share_of
+from mle_assets.listings.cleaned_listings import listings
+from mle_assets.listings.cleaning import share_of
 from mle_assets.listings.parsing import is_empty_list, is_json_list, parse_price
 from model_registry.market import Market
 

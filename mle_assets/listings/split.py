@@ -11,8 +11,9 @@ from mle_assets.code_version import code_version
 from mle_assets.failures import failing_on, refusing
 from mle_assets.io_managers import content_version
 from mle_assets.listings.catalogue import of_half
-from mle_assets.listings.cleaning import funnel_table, schema_of
+from mle_assets.listings.cleaned_listings import funnel_table
 from mle_assets.listings.labelled import LabelledListings, join_labelled
+from mle_assets.listings.schema import schema_of
 from model_registry.listing import CATEGORIES
 from model_registry.market import Market
 

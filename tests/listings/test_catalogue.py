@@ -6,8 +6,8 @@ import pandas as pd
 import pytest
 
 from mle_assets.listings.catalogue import of_half, of_listings, table_schema
-from mle_assets.listings.cleaning import schema_of
 from mle_assets.listings.columns import RAW_COLUMNS
+from mle_assets.listings.schema import schema_of
 from model_registry.market import NEW_YORK
 from tests.conftest import Pipeline
 

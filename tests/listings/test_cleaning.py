@@ -6,8 +6,9 @@ import pandas as pd
 import pytest
 
 from mle_assets.listings.bad_snapshot import BadSnapshot
-from mle_assets.listings.cleaning import categorise, clean, schema_of, share_of
+from mle_assets.listings.cleaning import categorise, clean, share_of
 from mle_assets.listings.columns import RAW_COLUMNS
+from mle_assets.listings.schema import schema_of
 from mle_assets.listings.snapshot import read_snapshot
 from model_registry.market import NEW_YORK
 

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mle_assets.listings.cleaning import clean, schema_of
+from mle_assets.listings.cleaning import clean
 from mle_assets.listings.labelled import COLUMNS, LabelledListings, join_labelled
+from mle_assets.listings.schema import schema_of
 from mle_assets.listings.snapshot import read_snapshot
 from mle_assets.listings.split import split
 from model_registry.market import NEW_YORK

@@ -11,7 +11,8 @@ import pandas as pd
 import pytest
 
 from mle_assets.failures import Refused
-from mle_assets.listings.cleaning import clean, enough_listings_are_kept, listings_follow_their_schema
+from mle_assets.listings.cleaned_listings import enough_listings_are_kept, listings_follow_their_schema
+from mle_assets.listings.cleaning import clean
 from mle_assets.listings.plausibility import CLAIMS, MOST_OF_ONE_VALUE
 from mle_assets.listings.snapshot import read_snapshot
 from mle_assets.listings.split import the_halves_can_be_used
