@@ -13,7 +13,8 @@ def ask_all(
 ) -> dict[_About, _Answer | BaseException]:
     """The answer about each thing, or what was raised in its place, with `at_once` questions at the same time.
 
-    The threads are daemons: one that is never answered does not keep the process from ending, as a pool's would.
+    One at a time, the calling thread asks. Otherwise daemons do: one that is never answered does not keep the process
+    from ending, as a pool's would.
     """
     left, answers = iter(list(about)), dict[_About, _Answer | BaseException]()
     turn = threading.Lock()
@@ -30,6 +31,9 @@ def ask_all(
             except BaseException as error:  # whoever asked is to deal with it
                 answers[one] = error
 
+    if at_once == 1:
+        ask_on()
+        return answers
     threads = [threading.Thread(target=ask_on, name="registry", daemon=True) for _ in range(at_once)]
     for thread in threads:
         thread.start()

@@ -15,10 +15,12 @@ from api.registry_errors import PointerGone
 from api.shadow_following import ShadowFollowing, ShadowOutcome
 from model_registry.history import Champion as Pointer
 from model_registry.registries import Registries
+from model_registry.shadow import Shadow
 from model_registry.store import MarketRegistry
 
 TURN_SECONDS = 0.5
-"""How long a look goes on opening models; the rest is left to the next, which begins with the default market again."""
+"""How long a look goes on opening models, and how long it goes over the shadows; the rest is left to the next, which
+begins with the default market again, and with the shadow that has waited longest."""
 
 AT_ONCE = 8
 """So many markets' pointers are asked for at the same time where the registry is in an object store: one after the
@@ -115,6 +117,7 @@ class Look:
         self.abandoned = False
         """Whether it is to end with what it is at."""
         self._registries, self._default = registries, default
+        self._asks_a_store = isinstance(registries.place, str)
         self._followed, self._shadows, self._lives = followed, shadows, lives
         self._left_out, self._tell = left_out, tell
         self._looked_at = dict[str, MarketRegistry]()
@@ -177,7 +180,7 @@ class Look:
 
     def _ask_ahead(self, markets: Collection[str]) -> None:
         # Of a folder nothing: it answers at once, and where one market's hangs the others' are not to.
-        if isinstance(self._registries.place, str) and len(markets) > 1 and not self.abandoned:
+        if self._asks_a_store and len(markets) > 1 and not self.abandoned:
             self.at = (None, time.monotonic())
             registries = {market: self._registry(market) for market in markets if market not in self._left_out}
             self._pointers = ask_all(lambda market: registries[market].champion(), registries, AT_ONCE)
@@ -215,17 +218,37 @@ class Look:
 
     def _over_shadows(self) -> None:
         begun = time.monotonic()
-        for market in sorted(set(self._looked_at) - self._told_of, key=self._shadows.urgency):
-            one = self._followed.get(market)
-            if self.abandoned or time.monotonic() - begun > TURN_SECONDS:
-                return
-            if one is None or one.champion is None or shadow_of(market) in self._left_out:
-                continue
-            self.at = (shadow_of(market), time.monotonic())
-            self._lives.look(self._looked_at[market], one.champion.version)
-            outcome = self._shadows.look(self._looked_at[market])
-            if outcome is not None:
-                self._tell(self, outcome)
+        left = sorted(
+            (
+                market
+                for market in self._looked_at.keys() - self._told_of
+                if self._champion_of(market) is not None and shadow_of(market) not in self._left_out
+            ),
+            key=self._shadows.urgency,
+        )
+        at_once = AT_ONCE if self._asks_a_store else 1
+        while left and not self.abandoned and time.monotonic() - begun <= TURN_SECONDS:
+            some, left = left[:at_once], left[at_once:]
+            self.at = (shadow_of(some[0]), time.monotonic())
+            pointers, asked = ask_all(self._beside, some, at_once), time.monotonic()
+            for market, pointer in pointers.items():
+                self.at = (shadow_of(market), time.monotonic())
+                outcome = self._shadows.look(self._looked_at[market], pointer)
+                if outcome is not None:
+                    self._tell(self, outcome)
+                if time.monotonic() - asked > TURN_SECONDS:
+                    return  # it opened models, and the next look's champions do not wait for more of them
+
+    def _beside(self, market: str) -> Shadow | None:
+        # Who is asked beside a market's champion, after a look at how that one fares.
+        registry, champion = self._looked_at[market], self._champion_of(market)
+        if champion is not None:
+            self._lives.look(registry, champion.version)
+        return registry.shadow()
+
+    def _champion_of(self, market: str) -> Champion | None:
+        one = self._followed.get(market)
+        return one and one.champion
 
     def _registry(self, market: str) -> MarketRegistry:
         registry = self._looked_at.get(market)

@@ -1,11 +1,14 @@
 """The shadows in memory: what the registry's markets name, and what is wrong with it; no champion is ever touched."""
 
 import logging
+import math
+import time
 from dataclasses import dataclass
 
 from api.metrics import Metrics
 from api.registry_errors import FORESEEN, in_words, sameness
 from api.shadow import ShadowModel
+from model_registry.shadow import Shadow
 from model_registry.store import MarketRegistry
 
 logger = logging.getLogger("api.shadow")
@@ -35,24 +38,27 @@ class ShadowFollowing:
         self._problems: dict[str, str] = {}
         self._logged: dict[str, tuple[type, str]] = {}
         self._last_looks: dict[str, int] = {}
+        self._looked_at: dict[str, float] = {}
+        """When each market was looked at last, a monotonic time."""
 
     def problem_of(self, market: str) -> str | None:
         """What is wrong at this moment with a market's shadow, in words."""
         return self._problems.get(market)
 
-    def urgency(self, market: str) -> tuple[bool, str]:
-        """Who is looked at first: those that could not be opened come last, for they are tried each time."""
-        present = self.models.get(market)
-        return present is not None and present.classifier is None, market
+    def urgency(self, market: str) -> tuple[float, str]:
+        """Who is looked at first: who has waited longest, so that everybody has a turn however long a look takes."""
+        return self._looked_at.get(market, -math.inf), market
 
-    def look(self, registry: MarketRegistry) -> ShadowOutcome | None:
-        """What a market's registry names, opened if it is new; None where all is as it was. Any thread may look."""
+    def look(self, registry: MarketRegistry, pointer: Shadow | BaseException | None) -> ShadowOutcome | None:
+        """What a market's registry names, opened if it is new; None where all is as it was. Any thread may look.
+
+        `pointer` is what the registry said of its shadow, or what it raised.
+        """
         market = registry.market
+        self._looked_at[market] = time.monotonic()
         present = self.models.get(market)
-        try:
-            pointer = registry.shadow()
-        except BaseException as error:  # one that is let through here would end the following, silently
-            return ShadowOutcome(market, present, error)
+        if isinstance(pointer, BaseException):
+            return ShadowOutcome(market, present, pointer)
         if pointer is None:
             found = ShadowOutcome(market, None)
         elif present is not None and present.version == pointer.version and present.classifier is not None:

@@ -124,6 +124,22 @@ def test_many_markets_are_asked_about_a_few_at_once(registries: Registries, stor
             until(lambda: version_of(server.client, "city-8") == second, seconds=30)
 
 
+def test_the_shadows_of_many_markets_are_followed_however_slow_the_store_is(
+    registries: Registries, store: ObjectStore, tmp_path: Path
+) -> None:
+    for seed, market in enumerate(MARKETS):
+        promoted(registries, market, seed)
+    last = registries.of("new-york")
+    shadow = publish(last, 99)
+    with serving(str(registries.place), tmp_path / "api.log") as server:
+        until(lambda: served(server.client) == set(MARKETS), seconds=30)
+        # A look has half a second for them, so that each of these takes longer than one.
+        with store.failing(seconds=0.6, path="shadow.json"):
+            last.set_shadow(shadow, reason="For the test.", actor="test")
+            asked = f'api_shadow_info{{market="new-york",version="{shadow}"}} 1.0'
+            until(lambda: asked in server.client.get("/metrics").text, seconds=30)
+
+
 def test_what_is_asked_of_many_is_answered_of_each_or_raised_of_it() -> None:
     waiting, most = set[int](), list[int]()
     lock = threading.Lock()
