@@ -25,6 +25,7 @@ from mle_assets.celery_launcher import LOST_SECONDS, Answers, Watch, WatchedCele
 from mle_assets.partitions import MARKET_TAG
 from mle_assets.run_coordinator import RunsForWorkers
 from mle_assets.worker import make_worker_app
+from tests.waiting import until
 
 ROOT = Path(__file__).parents[1]
 NOWHERE = "redis://127.0.0.1:1/0"
@@ -120,9 +121,13 @@ def test_a_run_is_handed_to_the_queue_of_its_market_and_found_on_the_worker_that
         assert begun.wait(20)
         launched = instance.get_run_by_id(run.run_id)
         assert launched is not None
-        health = instance.run_launcher.check_run_worker_health(launched)
-    assert health.status == WorkerStatus.RUNNING
-    assert (health.msg or "").startswith("It is under way on ")
+
+        def found() -> bool:
+            health = instance.run_launcher.check_run_worker_health(launched)
+            assert health.status == WorkerStatus.RUNNING
+            return (health.msg or "").startswith("It is under way on ")
+
+        until(found)
 
 
 def test_a_run_that_is_cancelled_is_told_so_before_its_worker_is(tmp_path: Path) -> None:
@@ -150,8 +155,8 @@ def status(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str:
 
 def test_as_many_runs_are_launched_as_workers_answer_and_one_of_each_market(tmp_path: Path) -> None:
     with instance_of(tmp_path, "memory://some") as instance, working(instance, "dagster"):
+        until(lambda: coordinator(instance).get_run_queue_config().max_concurrent_runs == 1, seconds=30)
         limits = coordinator(instance).get_run_queue_config()
-    assert limits.max_concurrent_runs == 1
     assert limits.tag_concurrency_limits == [
         {"key": MARKET_TAG, "value": {"applyLimitPerUniqueValue": True}, "limit": 1},
         {"key": DAGSTER_CELERY_QUEUE_TAG, "value": "dagster", "limit": 1},
@@ -165,10 +170,10 @@ def test_workers_are_asked_again_what_they_take_after_some_seconds(
     with instance_of(tmp_path, "memory://again") as instance:
         launcher = instance.run_launcher
         assert isinstance(launcher, WatchedCeleryRunLauncher)
+        monkeypatch.setattr(celery_launcher, "QUEUES_SECONDS", 3600.0)
         assert launcher.queues() == {}
         with working(instance, "dagster"):  # asked at once, for nobody had answered
-            [queues] = launcher.queues().values()
-            assert queues == ["dagster"]
+            until(lambda: list(launcher.queues().values()) == [["dagster"]], seconds=30)
         assert list(launcher.queues().values()) == [["dagster"]]
         monkeypatch.setattr(celery_launcher, "QUEUES_SECONDS", 0.0)
         assert launcher.queues() == {}
