@@ -102,6 +102,17 @@ def test_a_worker_that_is_killed_in_mid_run_is_noticed_and_its_run_begun_again_o
         told("docker", "start", killed["Id"])
 
 
+def test_a_worker_that_is_told_to_stop_ends_its_run_first_and_it_is_not_begun_again(trained: Cluster) -> None:
+    with nothing_lost(trained):
+        [run] = trained.start_training("lisbon").values()
+        stopping = trained.workers()[trained.worker_of(run)]
+        start = time.monotonic()
+        told("docker", "stop", "--time=300", stopping["Id"])
+        say(f"told to stop: ended after {time.monotonic() - start:.0f} s")
+        assert trained.trained(run).id == run
+        told("docker", "start", stopping["Id"])
+
+
 def test_a_run_that_is_cancelled_ends_and_its_worker_takes_the_next(trained: Cluster) -> None:
     [run] = trained.start_training("oslo").values()
     trained.cancel(run)
