@@ -5,15 +5,16 @@ import hashlib
 
 import msgspec
 
+from model_registry.id_filter import IdFilter
 from model_registry.listing import CATEGORIES, FEATURES, Listing, RoomType
 from model_registry.market import NEW_YORK, Market
 from model_registry.places import Places
 from model_registry.profile import Profile
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 """The version that is written; every version up to it is read."""
 
-_SINCE = {"profile": 2, "market": 3, "background": 4, "places": 5}
+_SINCE = {"profile": 2, "market": 3, "background": 4, "places": 5, "learned_from": 6}
 """The schema version that brought a field; the others were there from the start."""
 
 
@@ -87,8 +88,8 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     "models/...") to the data version the model was made from. `profile` describes the listings it was trained on;
     schema version 1 had none. `background` are some of them, which explanations compare a listing with; before schema
     version 4 there were none. `places` is the map of them, if one can be drawn, and came with schema version 5.
-    `checksum` is the SHA-256 of the manifest's own file with an empty checksum, so that no
-    byte of it can change unnoticed.
+    `learned_from` tells which listings they are, and came with schema version 6. `checksum` is the SHA-256 of the
+    manifest's own file with an empty checksum, so that no byte of it can change unnoticed.
     """
 
     schema_version: int
@@ -109,6 +110,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     market: Market = NEW_YORK
     background: tuple[Listing, ...] = ()
     places: Places | None = None
+    learned_from: IdFilter | None = None
     checksum: str = ""
 
 

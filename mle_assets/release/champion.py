@@ -24,7 +24,7 @@ from mle_assets.pictures.champion import comparison_bar, reigns_chart
 from mle_assets.pictures.look import Picture
 from mle_assets.pictures.metadata import Pictures
 from mle_assets.release.card import make_card, render_card
-from mle_assets.release.comparability import shifts
+from mle_assets.release.comparability import learned_from, shifts
 from mle_assets.release.figures import decision_figures, published_figures, reigns
 from mle_assets.release.gate import Comparison, Contender, constant_losses, judge, kept_out
 from mle_assets.release.publication import Halves, draft_manifest
@@ -104,7 +104,7 @@ def compare(
             snapshot=draft.snapshot,
             losses=losses(Classifier(model).probabilities(X), y),
         ),
-        None if current is None else _standing_of(current, X, y, halves.train),
+        None if current is None else _standing_of(current, draft, X, y, halves),
         constant_losses(y),
         confidence=release.confidence,
         margin=release.margin,
@@ -116,7 +116,7 @@ _DECIDING = ("currency", "category_limits", "neighbourhoods")
 
 
 def _standing_of(
-    champion: PublishedModel, X: NDArray[np.float32], y: NDArray[np.int64], train: pd.DataFrame
+    champion: PublishedModel, draft: Manifest, X: NDArray[np.float32], y: NDArray[np.int64], halves: Halves
 ) -> Comparison:
     manifest = champion.manifest
     return Comparison(
@@ -126,7 +126,8 @@ def _standing_of(
         published_loss=manifest.metrics.get("test", {}).get("log_loss"),
         shifts=None
         if manifest.profile is None
-        else shifts(manifest.profile, feature_matrix(train, manifest.market), category_codes(train)),
+        else shifts(manifest.profile, feature_matrix(halves.train, manifest.market), category_codes(halves.train)),
+        learned=learned_from(manifest, draft, halves.test["id"].to_numpy(dtype=np.int64)),
     )
 
 

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import chdtri
 
+from model_registry.manifest import Manifest
 from model_registry.profile import Profile, columns, count
 
 PRACTICAL_LIMIT = 0.25
@@ -28,6 +29,20 @@ class Shift:
     def is_break(self) -> bool:
         """Whether the listings are of another kind, as far as this feature tells."""
         return self.index > self.limit
+
+
+def learned_from(champion: Manifest, draft: Manifest, ids: NDArray[np.int64]) -> NDArray[np.bool_] | None:
+    """Which of a draft's test listings, by their ids (n,), its champion has learned from; None where that is not known.
+
+    One in a hundred of the others is among them (see IdFilter).
+    """
+    # The ids of made-up listings are nobody's, and of its own test half a model has learned nothing.
+    if (
+        champion.snapshot.synthetic
+        or champion.data_versions.get("test_listings") == draft.data_versions["test_listings"]
+    ):
+        return np.zeros(len(ids), dtype=np.bool_)
+    return None if champion.learned_from is None else champion.learned_from.may_hold(ids)
 
 
 def shifts(profile: Profile, rows: NDArray[np.float32], codes: NDArray[np.int64]) -> list[Shift]:

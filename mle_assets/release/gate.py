@@ -1,7 +1,7 @@
 """Whether a challenger becomes champion: a pure decision with its numbers and its reason."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import NormalDist
 
 import numpy as np
@@ -13,6 +13,9 @@ from model_registry.history import Decision
 from model_registry.manifest import Snapshot
 
 Losses = NDArray[np.float64]
+
+LEAST_UNSEEN = 30
+"""Fewer test listings that the champion has not learned from say nothing about which model is better."""
 
 
 @dataclass(frozen=True)
@@ -34,11 +37,14 @@ class Comparison:
 
     `published_loss` is its mean log loss on its own test listings when it was published. `shifts` tell how far its
     training listings are from the challenger's, the farthest first; None where its manifest has no profile.
+    `learned` marks the test listings that it learned from, (n,): another snapshot is split in another way, and most of
+    its listings are those of the one before. None where its manifest does not say.
     """
 
     champion: Contender
     published_loss: float | None
     shifts: Sequence[Shift] | None
+    learned: NDArray[np.bool_] | None
 
 
 def judge(
@@ -49,12 +55,12 @@ def judge(
     confidence: float = 0.95,
     margin: float = 0.0,
 ) -> Decision:
-    """Promote the challenger if it is better than the champion on listings that both can be judged by.
+    """Promote the challenger if it is better than the champion on listings that neither of them has learned from.
 
     Without a champion, or where the champion is made up (trained on synthetic listings) and the challenger is not,
     the majority class is the rival; `baseline` holds its losses. Where the comparison would say nothing, the champion
     stays and the reason says what a person can do: a made-up challenger against a real champion, listings older than
-    the champion's or of another kind, listings that contradict what the champion learned.
+    the champion's or of another kind, listings that it knows nearly all of, or that contradict what it learned.
     """
     if comparison is None:
         made_up = " It was trained on made-up listings." if challenger.snapshot.synthetic else ""
@@ -64,6 +70,10 @@ def judge(
         made_up = f" The champion {champion.version} was trained on made-up listings, so that it was no rival."
         return _with(decide(challenger.losses, None, baseline, confidence=confidence, margin=margin), made_up)
     numbers = {f"shift_{shift.feature}": shift.index for shift in comparison.shifts or ()}
+    unseen = None if comparison.learned is None else ~comparison.learned
+    if unseen is not None and unseen.sum() >= LEAST_UNSEEN:
+        challenger, champion = (replace(one, losses=one.losses[unseen]) for one in (challenger, champion))
+        comparison, baseline = replace(comparison, champion=champion), baseline[unseen]
     problem = _not_comparable(challenger, comparison, baseline)
     if problem:
         return kept_out(
@@ -75,6 +85,10 @@ def judge(
     note = " Both were trained on made-up listings." if challenger.snapshot.synthetic else ""
     if comparison.shifts is None:
         note += " The champion's manifest has no profile of its listings, so they were not compared with these."
+    if unseen is None:
+        note += " The champion's manifest does not say which listings it learned from: those among these flatter it."
+    elif left_out := int((~unseen).sum()):
+        note += f" {left_out:,} more were left out, as the champion has learned from them."
     return _with(
         decide(challenger.losses, champion.losses, baseline, confidence=confidence, margin=margin), note, numbers
     )
@@ -145,6 +159,11 @@ def _not_comparable(challenger: Contender, comparison: Comparison, baseline: Los
     if breaks:
         figures = ", ".join(f"{shift.feature} {shift.index:.2f} (at most {shift.limit:.2f})" for shift in breaks)
         return f"The listings are of another kind than the champion's, by the stability index of {figures}"
+    if comparison.learned is not None and (unseen := int((~comparison.learned).sum())) < LEAST_UNSEEN:
+        return (
+            f"The champion {champion.version} has learned from all but {unseen:,} of the {len(comparison.learned):,} "
+            f"test listings, and at least {LEAST_UNSEEN} others are needed to compare with it"
+        )
     now, constant = float(champion.losses.mean()), float(baseline.mean())
     published = comparison.published_loss
     if published is not None and published < constant < now:

@@ -17,6 +17,7 @@ from mle_assets.models.training import TrainedModel
 from mle_assets.release.answers import GROUP as ANSWERS
 from mle_assets.release.answers import answers_of
 from model_registry.classifier import Classifier
+from model_registry.id_filter import filter_of
 from model_registry.listing import CATEGORIES, Listing, encode
 from model_registry.manifest import SCHEMA_VERSION, GoldenRow, Manifest, Rows, Run, digest, signature_of
 from model_registry.market import Market
@@ -86,6 +87,7 @@ def draft_manifest(
         profile=profile_of(rows, category_codes(halves.train), market),
         background=background_of(halves.train),
         places=places_of(rows, market),
+        learned_from=filter_of(halves.train["id"].to_numpy(dtype=np.int64)),
     )
 
 

@@ -65,9 +65,9 @@ def figure(value: float) -> str:
 
 
 def flat(manifest: Manifest) -> dict[str, str]:
-    """All that a manifest holds, by dotted names, as text; golden rows as their number."""
+    """All that a manifest holds, by dotted names, as text; golden rows as their number, filters as their size."""
     lines: dict[str, str] = {}
-    _flatten(lines, "", {**msgspec.to_builtins(manifest), "golden": f"{len(manifest.golden)} rows"})
+    _flatten(lines, "", _shortened(manifest))
     return lines
 
 
@@ -90,8 +90,7 @@ def summarize(lines: dict[str, str], name: str, value: Any) -> None:
 
 
 def _details(manifest: Manifest) -> dict[str, str]:
-    content: dict[str, Any] = msgspec.to_builtins(manifest)
-    content["golden"] = f"{len(manifest.golden)} rows"
+    content = _shortened(manifest)
     content["snapshot"] = {"sha256": manifest.snapshot.sha256}
     lines: dict[str, str] = {}
     for field, value in content.items():
@@ -100,6 +99,14 @@ def _details(manifest: Manifest) -> dict[str, str]:
         elif field not in _SHOWN_IN_GROUPS:
             _flatten(lines, field, value)
     return lines
+
+
+def _shortened(manifest: Manifest) -> dict[str, Any]:
+    content: dict[str, Any] = msgspec.to_builtins(manifest)
+    content["golden"] = f"{len(manifest.golden)} rows"
+    if manifest.learned_from is not None:
+        content["learned_from"] = f"{len(manifest.learned_from.bits):,} bytes"
+    return content
 
 
 def _flatten(lines: dict[str, str], name: str, value: Any) -> None:

@@ -146,7 +146,7 @@ def test_a_model_with_other_ends_is_refused(content: bytes, difference: str) -> 
 @pytest.mark.parametrize(
     ("changes", "difference"),
     [
-        ({"schema_version": 6}, "schema version 6, this code reads 1 to 5"),
+        ({"schema_version": 7}, "schema version 7, this code reads 1 to 6"),
         ({"golden": ()}, "no golden rows"),
         ({"version": "tree-000000000000"}, "the folder is named tree-"),
         ({"candidate": "bush"}, "the model bush-"),

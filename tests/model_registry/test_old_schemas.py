@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import pytest
 from litestar.testing import TestClient
 
@@ -12,6 +13,7 @@ from api.settings import Settings
 from model_registry.archive import export_version, import_version
 from model_registry.classifier import ModelRefused
 from model_registry.folder_store import FolderRegistry
+from model_registry.id_filter import filter_of
 from model_registry.listing import EXAMPLE
 from model_registry.manifest import ManifestRefused, read_manifest, signature_of, write_manifest
 from model_registry.market import NEW_YORK
@@ -50,8 +52,8 @@ def test_a_manifest_of_schema_1_with_a_field_of_schema_2_is_refused(old: Registr
 
 def test_a_manifest_of_a_later_schema_is_refused_with_the_cure(old: Registry) -> None:
     content = (old.path(CHAMPION) / "manifest.json").read_bytes()
-    with pytest.raises(ManifestRefused, match="schema version 6, this code reads 1 to 5: upgrade the code"):
-        read_manifest(content.replace(b'"schema_version": 1', b'"schema_version": 6'))
+    with pytest.raises(ManifestRefused, match="schema version 7, this code reads 1 to 6: upgrade the code"):
+        read_manifest(content.replace(b'"schema_version": 1', b'"schema_version": 7'))
 
 
 def test_its_champion_is_served(old: Registry) -> None:
@@ -69,7 +71,7 @@ def test_it_is_rolled_back(old: Registry) -> None:
 def test_versions_of_both_schemas_stand_side_by_side(old: Registry) -> None:
     new = publish(old, seed=3)
     old.promote(new, PROMOTE, run_id="run-9", actor="test", instead_of=CHAMPION)
-    assert old.manifest(new).schema_version == 5
+    assert old.manifest(new).schema_version == 6
     assert old.problems() == {}
     assert old.rollback(decision=PROMOTE, actor="test").version == CHAMPION
 
@@ -107,6 +109,17 @@ def test_a_manifest_of_schema_4_has_no_map_and_is_written_again_to_the_byte(tmp_
     content = (registry.path(version) / "manifest.json").read_bytes()
     assert b'"places"' not in content
     assert read_manifest(content).places is None
+    assert write_manifest(read_manifest(content)) == content
+
+
+def test_a_manifest_of_schema_5_does_not_say_what_it_learned_from_and_is_written_again_to_the_byte(
+    tmp_path: Path,
+) -> None:
+    registry = FolderRegistry(tmp_path / "registry")
+    version = publish(registry, seed=7, schema_version=5, learned_from=filter_of(np.arange(9)))
+    content = (registry.path(version) / "manifest.json").read_bytes()
+    assert b'"learned_from"' not in content
+    assert read_manifest(content).learned_from is None
     assert write_manifest(read_manifest(content)) == content
 
 

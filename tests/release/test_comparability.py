@@ -1,13 +1,17 @@
 """Listings of another kind are told from listings that differ by chance."""
 
+import msgspec
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from mle_assets.release.comparability import Shift, shifts, stability_index
+from mle_assets.release.comparability import Shift, learned_from, shifts, stability_index
+from model_registry.id_filter import filter_of
 from model_registry.listing import FEATURES
+from model_registry.manifest import Manifest
 from model_registry.market import NEW_YORK
 from model_registry.profile import profile_of
+from tests.making import MADE_UP, manifest, model
 
 RANDOM = np.random.default_rng(0)
 
@@ -67,3 +71,33 @@ def test_another_mix_of_categories_is_a_break() -> None:
     rows, codes = listings(5_000)
     profile = profile_of(rows, codes, NEW_YORK)
     assert breaks(shifts(profile, rows, np.where(codes < 3, 3, codes))) == ["price_category"]
+
+
+IDS = np.arange(100, 200)
+
+
+def made_of(test_listings: str, **changes: object) -> Manifest:
+    changes = {"data_versions": {"test_listings": test_listings}, **changes}
+    return msgspec.structs.replace(manifest(model(0)), **changes)
+
+
+def test_of_another_snapshots_test_listings_those_are_known_that_the_champion_was_trained_on() -> None:
+    champion = made_of("before", learned_from=filter_of(IDS[:40]))
+    known = learned_from(champion, made_of("now"), IDS)
+    assert known is not None
+    assert known[:40].all()
+    assert known[40:].sum() <= 5
+
+
+def test_of_its_own_test_half_a_champion_has_learned_nothing() -> None:
+    champion = made_of("now", learned_from=filter_of(IDS))
+    assert not np.any(learned_from(champion, made_of("now"), IDS))
+
+
+def test_the_ids_of_made_up_listings_are_nobodys() -> None:
+    champion = made_of("before", learned_from=filter_of(IDS), snapshot=MADE_UP)
+    assert not np.any(learned_from(champion, made_of("now", snapshot=MADE_UP), IDS))
+
+
+def test_a_champion_of_before_does_not_say_what_it_has_learned_from() -> None:
+    assert learned_from(made_of("before"), made_of("now"), IDS) is None

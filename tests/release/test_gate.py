@@ -70,7 +70,11 @@ def contender(losses: Losses, *, version: str = "tree-1", day: date | None = Non
 
 
 def against(champion: Contender, *, published: float | None = 0.8, shifts: list[Shift] | None = None) -> Comparison:
-    return Comparison(champion, published, [] if shifts is None else shifts)
+    return Comparison(champion, published, [] if shifts is None else shifts, np.zeros(1000, dtype=bool))
+
+
+def knowing(champion: Contender, listings: int) -> Comparison:
+    return Comparison(champion, 0.8, [], np.arange(1000) < listings)
 
 
 BETTER = GOOD - RANDOM.normal(0.05, 0.1, 1000)
@@ -140,8 +144,36 @@ def test_listings_that_contradict_what_the_champion_learned_are_left_to_a_person
 
 
 def test_a_champion_without_a_profile_is_compared_and_the_reason_says_what_was_not() -> None:
-    decision = judge(contender(BETTER), Comparison(contender(GOOD), 0.8, None), BASELINE)
+    decision = judge(contender(BETTER), Comparison(contender(GOOD), 0.8, None, np.zeros(1000, dtype=bool)), BASELINE)
     assert decision.promote
     assert decision.reason.endswith(
         "The champion's manifest has no profile of its listings, so they were not compared with these."
     )
+
+
+def test_listings_that_the_champion_learned_from_are_left_out() -> None:
+    # It knows the answers of 800 of 1,000 by heart, and is worse than the challenger on the others.
+    by_heart = np.where(np.arange(1000) < 800, 0.01, GOOD)
+    decision = judge(contender(BETTER), knowing(contender(by_heart), 800), BASELINE)
+    assert decision.promote
+    assert decision.reason.startswith("The challenger's log loss on the 200 test listings is ")
+    assert decision.reason.endswith(": promoted. 800 more were left out, as the champion has learned from them.")
+    assert decision.numbers["test_listings"] == 200
+    assert decision.numbers["champion_log_loss"] == pytest.approx(GOOD[800:].mean())
+    assert not judge(contender(BETTER), knowing(contender(by_heart), 0), BASELINE).promote
+
+
+def test_a_champion_that_learned_from_nearly_all_of_them_stays_until_a_person_decides() -> None:
+    decision = judge(contender(BETTER, version="tree-2"), knowing(contender(GOOD), 971), BASELINE)
+    assert not decision.promote
+    assert decision.reason == (
+        "The champion tree-1 has learned from all but 29 of the 1,000 test listings, and at least 30 others are "
+        "needed to compare with it: kept out. Where that is as it should be, a person promotes it with "
+        "`models --market new-york promote tree-2 --reason ...`."
+    )
+
+
+def test_where_it_is_not_known_what_the_champion_learned_from_the_reason_says_so() -> None:
+    decision = judge(contender(BETTER), Comparison(contender(GOOD), 0.8, [], None), BASELINE)
+    assert decision.promote
+    assert decision.reason.endswith("does not say which listings it learned from: those among these flatter it.")
