@@ -12,7 +12,6 @@ import dagster as dg
 import msgspec
 import pytest
 
-from mle_assets.automation import new_answers_sensor
 from mle_assets.listings.downloading import validator
 from mle_assets.monitoring import retraining
 from mle_assets.monitoring.drift import Drift
@@ -27,7 +26,6 @@ from model_registry.manifest import Snapshot
 from model_registry.market import NEW_YORK
 from tests.conftest import Pipeline, make_pipeline
 from tests.making import manifest, model
-from tests.monitoring.log import answered, being_written, write
 from tests.monitoring.serving import publish_champion
 
 OLD, NEW = b"the old snapshot", b"the new snapshot"
@@ -231,36 +229,3 @@ def test_prices_are_enough_where_they_are_trained_on(served: Pipeline, snapshot:
     trusting = make_pipeline(served.folder, served.instance, snapshot=str(snapshot), train_on_feedback=True)
     [request], _, _ = tick(trusting)
     assert (request.run_key or "").endswith(":accuracy:feedback")
-
-
-def answers_tick(pipeline: Pipeline, log: str) -> list[dg.RunRequest | dg.SkipReason]:
-    with dg.build_sensor_context(
-        pipeline.instance, definitions=pipeline.definitions, resources=resources(pipeline, "release", "artefacts")
-    ) as context:
-        return list(new_answers_sensor(log, [NEW_YORK.name, "lisbon"])(context))  # pyright: ignore
-
-
-def test_a_file_of_the_log_that_is_done_is_looked_at_once(pipeline: Pipeline) -> None:
-    log = pipeline.settings.prediction_log
-    write(Path(log), [answered("a")])
-    [skipped] = answers_tick(pipeline, log)
-    assert isinstance(skipped, dg.SkipReason)
-    assert skipped.skip_message == "No market has a model yet, so nobody was answered."
-    publish_champion(pipeline.registry)
-    [request], [again] = answers_tick(pipeline, log), answers_tick(pipeline, log)
-    assert isinstance(request, dg.RunRequest)
-    assert isinstance(again, dg.RunRequest)
-    assert (request.partition_key, request.run_key) == ("new-york", again.run_key)
-    assert pipeline.run("monitoring").success
-    with being_written(Path(log), [answered("b")]):
-        [skipped] = answers_tick(pipeline, log)
-    assert isinstance(skipped, dg.SkipReason)
-    assert (skipped.skip_message or "").endswith("is done that was not looked at.")
-
-
-def test_without_a_log_nobody_looks(pipeline: Pipeline) -> None:
-    publish_champion(pipeline.registry)
-    [off], [nothing] = answers_tick(pipeline, ""), answers_tick(pipeline, pipeline.settings.prediction_log)
-    assert isinstance(off, dg.SkipReason)
-    assert isinstance(nothing, dg.SkipReason)
-    assert "PREDICTION_LOG" in (off.skip_message or "")
