@@ -20,7 +20,8 @@ from mle_assets.monitoring.inputs import DriftReport
 from mle_assets.monitoring.live import Estimate, Figures, Live
 from mle_assets.monitoring.live import Verdict as LiveVerdict
 from mle_assets.monitoring.live_report import LiveReport
-from mle_assets.monitoring.retraining import Cause, News, Seen, cause_of, feedback_news, snapshot_news
+from mle_assets.monitoring.newer import News, Seen, TimeLeft, feedback_news, snapshot_news
+from mle_assets.monitoring.retraining import Cause, cause_of
 from mle_assets.resources import make_resources
 from model_registry.manifest import Snapshot
 from model_registry.market import NEW_YORK
@@ -68,22 +69,22 @@ def test_a_file_is_hashed_again_only_when_it_has_changed(tmp_path: Path) -> None
     file.write_bytes(OLD)
     known = msgspec.structs.replace(manifest(model(0)), version="tree-1", snapshot=of_bytes(OLD))
     same = News(None, f"{file} still holds the snapshot that tree-1 learned from")
-    assert snapshot_news(str(file), known, seen, now=0) == same
+    assert snapshot_news(str(file), known, seen, 0, TimeLeft(40)) == same
     # As long and as old: whoever looks only at that sees no change.
     state = file.stat()
     file.write_bytes(NEW)
     os.utime(file, ns=(state.st_atime_ns, state.st_mtime_ns))
-    assert snapshot_news(str(file), known, seen, now=0) == same
+    assert snapshot_news(str(file), known, seen, 0, TimeLeft(40)) == same
     os.utime(file, ns=(state.st_atime_ns, state.st_mtime_ns + 1))
-    found = snapshot_news(str(file), known, seen, now=0)
+    found = snapshot_news(str(file), known, seen, 0, TimeLeft(40))
     assert found == News(hashlib.sha256(NEW).hexdigest(), f"{file} holds a snapshot that tree-1 did not learn from")
 
 
 def test_what_cannot_be_looked_at_is_no_news_and_says_why(tmp_path: Path) -> None:
     known = manifest(model(0))
-    assert "no snapshot is named" in snapshot_news(None, known, Seen(), 0).sentence
-    assert "no snapshot is named" in snapshot_news("synthetic", known, Seen(), 0).sentence
-    gone = snapshot_news(str(tmp_path / "gone.csv"), known, Seen(), 0)
+    assert "no snapshot is named" in snapshot_news(None, known, Seen(), 0, TimeLeft(40)).sentence
+    assert "no snapshot is named" in snapshot_news("synthetic", known, Seen(), 0, TimeLeft(40)).sentence
+    gone = snapshot_news(str(tmp_path / "gone.csv"), known, Seen(), 0, TimeLeft(40))
     assert gone.name is None
     assert "cannot be looked at" in gone.sentence
 
@@ -113,10 +114,10 @@ def test_a_download_is_fetched_again_only_when_its_server_says_it_has_changed(
     file, seen = tmp_path / "listings.csv", Seen()
     file.write_bytes(OLD)
     known = msgspec.structs.replace(manifest(model(0)), snapshot=of_bytes(OLD))
-    assert [snapshot_news(address, known, seen, 0).name for _ in range(3)] == [None, None, None]
+    assert [snapshot_news(address, known, seen, 0, TimeLeft(40)).name for _ in range(3)] == [None, None, None]
     assert asked == ["HEAD", "GET", "HEAD", "HEAD"]
     file.write_bytes(NEW + b" longer")
-    assert snapshot_news(address, known, seen, 0).name == hashlib.sha256(NEW + b" longer").hexdigest()
+    assert snapshot_news(address, known, seen, 0, TimeLeft(40)).name == hashlib.sha256(NEW + b" longer").hexdigest()
 
 
 def test_a_server_that_says_nothing_of_a_version_has_none(site: tuple[str, list[str]]) -> None:
