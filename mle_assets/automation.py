@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
+from mle_assets.asked import AGAIN, MOST_NAMES, asked_for_later, failures_of, first_of, repetition, under_way_of
 from mle_assets.io_managers import FolderIOManager
 from mle_assets.lineage import Record, inputs, latest
 from mle_assets.listings.arrivals import KNOWN_ENDINGS, look_at_store, look_into_folders
@@ -39,9 +40,8 @@ _JOBS = {
 _LEADERBOARD = dg.AssetKey("leaderboard")
 _LEADERBOARD_TAG = "leaderboard"
 """Of a promotion: the storage id of the leaderboard that it is asked for by."""
-_REPEATED_AFTER, _MOST_REPEATED = 600.0, 6
-"""Seconds after which a promotion that failed is asked for again, twice as long each time; and how often."""
-_MOST_NAMES = 10
+_NEWS_TAG = "news"
+"""Of a look at the answers: the name of the news that it is asked for by."""
 _LATELY_SECONDS = 86_400.0
 """A log that takes long to be listed is asked for files of that long; what comes late is found by the next run."""
 _AT_ONCE = 16
@@ -77,39 +77,24 @@ def promote_best_model_sensor(markets: Iterable[str]) -> dg.SensorDefinition:
             for market, leaderboard in leaderboards.items()
             if market not in champions or not _is_chosen_from(champions[market], leaderboard)
         }
-        later = list[str]()
-        for market, leaderboard in new.items():
-            failures, again_at = _failures(context.instance, market, leaderboard)
-            if failures and (failures > _MOST_REPEATED or time.time() < again_at):
-                later.append(market)
-                continue
-            yield dg.RunRequest(
-                run_key=f"leaderboard-{leaderboard}{f'-{failures}' if failures else ''}",
-                partition_key=market,
-                tags={_LEADERBOARD_TAG: str(leaderboard)},
-            )
+        asked_by = {market: str(leaderboard) for market, leaderboard in new.items()}
+        failures = failures_of(context.instance, "promotion", _LEADERBOARD_TAG, asked_by)
+        later = asked_for_later(failures)
+        for market, leaderboard in asked_by.items():
+            if market not in later:
+                yield dg.RunRequest(
+                    run_key=f"leaderboard-{leaderboard}{repetition(failures[market])}",
+                    partition_key=market,
+                    tags={_LEADERBOARD_TAG: leaderboard},
+                )
         if not leaderboards:
             yield dg.SkipReason("There is no leaderboard yet: materialize it, or run the training job.")
         elif not new:
             yield dg.SkipReason("The champion was chosen from the latest leaderboard.")
         elif len(later) == len(new):
-            yield dg.SkipReason(
-                f"The promotion failed for {', '.join(later[:_MOST_NAMES])}; it is asked for again after ten minutes, "
-                f"then after twice as long each time, {_MOST_REPEATED} times in all, or with the next leaderboard."
-            )
+            yield dg.SkipReason(f"The promotion failed for {first_of(later)}; {AGAIN}, or with the next leaderboard.")
 
     return promote_best_model
-
-
-def _failures(instance: dg.DagsterInstance, market: str, leaderboard: int) -> tuple[int, float]:
-    # How often the promotion from a leaderboard has failed, and when it may be asked for again: what it met may have
-    # been a store that was away or full, which nobody tells the sensor of.
-    of_it = {MARKET_TAG: market, _LEADERBOARD_TAG: str(leaderboard)}
-    failed = instance.get_run_records(
-        dg.RunsFilter(job_name="promotion", statuses=[dg.DagsterRunStatus.FAILURE], tags=of_it)
-    )
-    ends = [record.end_time or 0.0 for record in failed]
-    return len(ends), max(ends, default=0.0) + _REPEATED_AFTER * 2 ** max(0, len(ends) - 1)
 
 
 def latest_leaderboards(instance: dg.DagsterInstance, markets: Sequence[str]) -> dict[str, int]:
@@ -172,36 +157,53 @@ def new_answers_sensor(log: str, markets: Iterable[str]) -> dg.SensorDefinition:
         "the API is asked, and when records were erased.",
     )
     def new_answers(
-        release: Release, artefacts: dg.ResourceParam[FolderIOManager]
+        context: dg.SensorEvaluationContext, release: Release, artefacts: dg.ResourceParam[FolderIOManager]
     ) -> Iterator[dg.RunRequest | dg.SkipReason]:
         if not log:
             yield dg.SkipReason("No prediction log is read: name its folder in PREDICTION_LOG, as for the API.")
             return
-        asked = False
+        # A run that waits its turn will see all that has come until then: another would find nothing left. They are
+        # looked for before the news, or what one has just done would be asked for again.
+        under_way = under_way_of(context.instance, "monitoring")
         try:
             # A market that has no model was never asked about.
             there = [market for market in release.registries().markets() if market in known]
-            new = _news_of(log, artefacts, there)
+            waiting = [market for market in there if market in under_way]
+            new = _news_of(log, artefacts, [market for market in there if market not in under_way])
         except StoreAway as error:
             yield dg.SkipReason(f"Nobody can look for new answers: {error}.")
             return
         except OSError as error:
             yield dg.SkipReason(f"The prediction log {log} cannot be read ({error.strerror}): let this user read it.")
             return
+        failures = failures_of(context.instance, "monitoring", _NEWS_TAG, new)
+        later = asked_for_later(failures)
         for market, name in new.items():
-            if name:
-                asked = True
-                yield dg.RunRequest(run_key=f"answers-{market}-{name}", partition_key=market)
-        if not there:
-            yield dg.SkipReason("No market has a model yet, so nobody was answered.")
-        elif not asked:
-            yield dg.SkipReason(f"No file of the prediction log in {log} is done that was not looked at.")
+            if market not in later:
+                yield dg.RunRequest(
+                    run_key=f"answers-{market}-{name}{repetition(failures[market])}",
+                    partition_key=market,
+                    tags={_NEWS_TAG: name},
+                )
+        if len(later) == len(new):
+            yield dg.SkipReason(_why_nobody_looks(log, there, waiting, later))
 
     return new_answers
 
 
-def _news_of(address: str, artefacts: FolderIOManager, markets: Sequence[str]) -> dict[str, str | None]:
-    """The name of the news for each market, where there are any; the log is listed once for all of them."""
+def _why_nobody_looks(log: str, there: Sequence[str], waiting: Sequence[str], later: Sequence[str]) -> str:
+    if not there:
+        return "No market has a model yet, so nobody was answered."
+    told = list[str]()
+    if waiting:
+        told.append(f"A run of the job monitoring is waited for, of {first_of(waiting)}.")
+    if later:
+        told.append(f"The job monitoring failed for {first_of(later)}; {AGAIN}, or with what comes next.")
+    return " ".join(told) or f"No file of the prediction log in {log} is done that was not looked at."
+
+
+def _news_of(address: str, artefacts: FolderIOManager, markets: Sequence[str]) -> dict[str, str]:
+    """The name of the news for each market that has any; the log is listed once for all of them."""
     if not markets:
         return {}
     log, now = log_at(address), time.time()
@@ -211,13 +213,13 @@ def _news_of(address: str, artefacts: FolderIOManager, markets: Sequence[str]) -
         return news(look, tables_of(artefacts, market).place, now - log.wait_seconds)
 
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        return dict(zip(markets, pool.map(of, markets), strict=True))
+        return {market: name for market, name in zip(markets, pool.map(of, markets), strict=True) if name}
 
 
 def _told(left_alone: dict[str, str]) -> str:
     if not left_alone:
         return ""
-    first = [f"{name} ({reason})" for name, reason in list(left_alone.items())[:_MOST_NAMES]]
+    first = [f"{name} ({reason})" for name, reason in list(left_alone.items())[:MOST_NAMES]]
     more = len(left_alone) - len(first)
     return f"; left alone: {', '.join(first)}" + (f" and {more} more" if more else "")
 

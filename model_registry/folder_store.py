@@ -216,6 +216,10 @@ class FolderRegistry(Registry):
         champion, events = self.champion(), self.history()
         return Present(events[-1].sequence if events else 0, champion)
 
+    def _problems_of_the_history(self) -> dict[str, str]:
+        # A promotion may fall between the looks at the pointer and at the history; damage is there at the next look.
+        return super()._problems_of_the_history() and super()._problems_of_the_history()
+
     def _record(self, event: Event) -> bool:
         if event.action != "refusal":
             self._replace(self._pointer, Champion.of(event))

@@ -52,8 +52,9 @@ class Claims:
     def sweep(self) -> None:
         """Delete what killed processes left and counts no more."""
         for prefix, lasting in ((f"{_CLAIMS}/", CLAIMED_FOR), (f"{_REMOVALS}/", REMOVED_WITHIN)):
-            young = set(self._young(prefix, lasting))
-            self._objects.delete(*(one.name for one in self._objects.entries(prefix) if one.name not in young))
+            # By one list: what is missing in an earlier one may have been made since.
+            now = self._clock()
+            self._objects.delete(*(one.name for one in self._objects.entries(prefix) if now - one.at >= lasting))
 
     @contextmanager
     def _said(self, what: str) -> Generator[None]:

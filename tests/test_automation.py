@@ -4,12 +4,9 @@ import os
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from uuid import uuid4
 
 import dagster as dg
 import pytest
-from dagster._core.storage.runs import SqlRunStorage
-from dagster._core.storage.runs.schema import RunsTable
 
 from mle_assets.automation import (
     latest_leaderboards,
@@ -18,7 +15,7 @@ from mle_assets.automation import (
     weekly_training_schedule,
 )
 from mle_assets.listings.arrivals import look_into
-from mle_assets.partitions import MARKET_TAG
+from tests.asked import failed_run
 from tests.conftest import Pipeline
 
 
@@ -62,18 +59,6 @@ def test_a_champion_chosen_from_the_latest_leaderboard_needs_no_promotion(ready:
     assert isinstance(promote_tick(ready), dg.RunRequest)
 
 
-def failed_promotion(instance: dg.DagsterInstance, request: dg.RunRequest, minutes_ago: float) -> None:
-    """A promotion as it was asked for, which has failed so long ago, as have all before it."""
-    run = dg.DagsterRun(
-        job_name="promotion", run_id=str(uuid4()), tags={**request.tags, MARKET_TAG: str(request.partition_key)}
-    )
-    instance.run_storage.add_run(run)
-    instance.report_run_failed(run)
-    assert isinstance(instance.run_storage, SqlRunStorage)
-    with instance.run_storage.connect() as connection:
-        connection.execute(RunsTable.update().values(end_time=time.time() - 60 * minutes_ago))
-
-
 def test_a_promotion_that_failed_is_asked_for_again_less_and_less_often(pipeline: Pipeline) -> None:
     materialize_leaderboard(pipeline.instance)
     keys = list[str]()
@@ -82,11 +67,11 @@ def test_a_promotion_that_failed_is_asked_for_again_less_and_less_often(pipeline
         request = promote_tick(pipeline)
         assert isinstance(request, dg.RunRequest)
         keys.append(str(request.run_key))
-        failed_promotion(pipeline.instance, request, minutes)
+        failed_run(pipeline.instance, "promotion", request, minutes)
     assert [key.rpartition("-")[2] for key in keys[1:]] == ["1", "2", "3", "4", "5"]
     last = promote_tick(pipeline)
     assert isinstance(last, dg.RunRequest)
-    failed_promotion(pipeline.instance, last, 60 * 24 * 30)
+    failed_run(pipeline.instance, "promotion", last, 60 * 24 * 30)
     skipped = promote_tick(pipeline)
     assert isinstance(skipped, dg.SkipReason)
     assert "The promotion failed for new-york" in (skipped.skip_message or "")
@@ -98,7 +83,7 @@ def test_a_promotion_that_failed_just_now_is_not_asked_for_again_unless_there_is
     materialize_leaderboard(pipeline.instance)
     request = promote_tick(pipeline)
     assert isinstance(request, dg.RunRequest)
-    failed_promotion(pipeline.instance, request, 9)
+    failed_run(pipeline.instance, "promotion", request, 9)
     assert isinstance(promote_tick(pipeline), dg.SkipReason)
     materialize_leaderboard(pipeline.instance)
     assert isinstance(promote_tick(pipeline), dg.RunRequest)

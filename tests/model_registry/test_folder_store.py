@@ -6,7 +6,7 @@ import pytest
 
 from model_registry.disk import RegistryBusy, lock
 from model_registry.folder_store import FolderRegistry
-from model_registry.history import HistoryDamaged
+from model_registry.history import Event, HistoryDamaged
 from model_registry.registries import Registries
 from tests.making import KEEP, publish
 from tests.model_registry.test_shadow import set_shadow
@@ -25,6 +25,28 @@ def test_a_promotion_that_died_before_its_history_line_is_complete_for_readers_a
     assert registry.history() == history
     publish(registry, 2)
     assert (registry.folder / "history.jsonl").read_bytes() == b"".join(lines)
+
+
+class PromotedMeanwhile(FolderRegistry):
+    """A registry in which somebody promotes a version once, between a reader's looks at champion.json and history."""
+
+    def __init__(self, folder: Path, version: str) -> None:
+        super().__init__(folder)
+        self.to_promote = [version]
+
+    def history(self) -> list[Event]:
+        """The history with that promotion."""
+        if self.to_promote:
+            promote(FolderRegistry(self.folder), self.to_promote.pop())
+        return super().history()
+
+
+def test_a_promotion_between_the_looks_at_the_pointer_and_the_history_is_no_damage(registry: FolderRegistry) -> None:
+    first, second = publish(registry, 0), publish(registry, 1)
+    promote(registry, first)
+    reader = PromotedMeanwhile(registry.folder, second)
+    assert reader.problems() == {}
+    assert reader.to_promote == []
 
 
 @pytest.mark.parametrize("left", [1, 20, 100])

@@ -11,12 +11,13 @@ from model_registry import object_store
 from model_registry.classifier import ModelRefused
 from model_registry.disk import RegistryBusy
 from model_registry.history import Champion, Event, HistoryDamaged
+from model_registry.object_claims import Claims
 from model_registry.object_history import ObjectHistory
 from model_registry.object_store import ObjectRegistry
 from model_registry.registries import Registries
 from model_registry.store import ChampionChanged, Registry, UnknownVersion, utc_now
 from storage.errors import StoreAway, UnsafeStore
-from storage.objects import Objects
+from storage.objects import Entry, Objects
 from tests.making import KEEP, PROMOTE, manifest, model, publish
 from tests.model_registry.stores import Files, opened
 from tests.object_store import ObjectStore
@@ -228,6 +229,23 @@ def test_another_model_in_the_place_of_a_version_is_refused(place: str) -> None:
     with pytest.raises(ModelRefused, match=f"there is another model.onnx of that name.*remove {place}"):
         publish(registry, 0)
     assert registry.versions() == []
+
+
+def test_a_claim_that_is_made_while_others_are_swept_stays(place: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    objects, entries, made = Objects(place), Objects.entries, list[str]()
+
+    def entries_and_then_a_writer(listed: Objects, prefix: str = "") -> list[Entry]:
+        found = entries(listed, prefix)
+        if prefix == "claims/":
+            made.append(f"claims/a/of-writer-{len(made)}")
+            objects.create(made[-1], b"")
+        return found
+
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr(Objects, "entries", entries_and_then_a_writer)
+        Claims(objects, utc_now, 1).sweep()
+    assert made
+    assert [entry.name for entry in objects.entries("claims/")] == made
 
 
 def test_a_version_that_somebody_writes_about_is_not_pruned_until_the_claim_lapses(place: str) -> None:

@@ -12,7 +12,6 @@ import dagster as dg
 import msgspec
 import pytest
 
-from mle_assets.automation import new_answers_sensor
 from mle_assets.listings.downloading import validator
 from mle_assets.monitoring import retraining
 from mle_assets.monitoring.drift import Drift
@@ -21,13 +20,13 @@ from mle_assets.monitoring.inputs import DriftReport
 from mle_assets.monitoring.live import Estimate, Figures, Live
 from mle_assets.monitoring.live import Verdict as LiveVerdict
 from mle_assets.monitoring.live_report import LiveReport
-from mle_assets.monitoring.retraining import Cause, News, Seen, cause_of, feedback_news, snapshot_news
+from mle_assets.monitoring.newer import News, Seen, TimeLeft, feedback_news, snapshot_news
+from mle_assets.monitoring.retraining import Cause, cause_of
 from mle_assets.resources import make_resources
 from model_registry.manifest import Snapshot
 from model_registry.market import NEW_YORK
 from tests.conftest import Pipeline, make_pipeline
 from tests.making import manifest, model
-from tests.monitoring.log import answered, being_written, write
 from tests.monitoring.serving import publish_champion
 
 OLD, NEW = b"the old snapshot", b"the new snapshot"
@@ -70,22 +69,22 @@ def test_a_file_is_hashed_again_only_when_it_has_changed(tmp_path: Path) -> None
     file.write_bytes(OLD)
     known = msgspec.structs.replace(manifest(model(0)), version="tree-1", snapshot=of_bytes(OLD))
     same = News(None, f"{file} still holds the snapshot that tree-1 learned from")
-    assert snapshot_news(str(file), known, seen, now=0) == same
+    assert snapshot_news(str(file), known, seen, 0, TimeLeft(40)) == same
     # As long and as old: whoever looks only at that sees no change.
     state = file.stat()
     file.write_bytes(NEW)
     os.utime(file, ns=(state.st_atime_ns, state.st_mtime_ns))
-    assert snapshot_news(str(file), known, seen, now=0) == same
+    assert snapshot_news(str(file), known, seen, 0, TimeLeft(40)) == same
     os.utime(file, ns=(state.st_atime_ns, state.st_mtime_ns + 1))
-    found = snapshot_news(str(file), known, seen, now=0)
+    found = snapshot_news(str(file), known, seen, 0, TimeLeft(40))
     assert found == News(hashlib.sha256(NEW).hexdigest(), f"{file} holds a snapshot that tree-1 did not learn from")
 
 
 def test_what_cannot_be_looked_at_is_no_news_and_says_why(tmp_path: Path) -> None:
     known = manifest(model(0))
-    assert "no snapshot is named" in snapshot_news(None, known, Seen(), 0).sentence
-    assert "no snapshot is named" in snapshot_news("synthetic", known, Seen(), 0).sentence
-    gone = snapshot_news(str(tmp_path / "gone.csv"), known, Seen(), 0)
+    assert "no snapshot is named" in snapshot_news(None, known, Seen(), 0, TimeLeft(40)).sentence
+    assert "no snapshot is named" in snapshot_news("synthetic", known, Seen(), 0, TimeLeft(40)).sentence
+    gone = snapshot_news(str(tmp_path / "gone.csv"), known, Seen(), 0, TimeLeft(40))
     assert gone.name is None
     assert "cannot be looked at" in gone.sentence
 
@@ -115,10 +114,10 @@ def test_a_download_is_fetched_again_only_when_its_server_says_it_has_changed(
     file, seen = tmp_path / "listings.csv", Seen()
     file.write_bytes(OLD)
     known = msgspec.structs.replace(manifest(model(0)), snapshot=of_bytes(OLD))
-    assert [snapshot_news(address, known, seen, 0).name for _ in range(3)] == [None, None, None]
+    assert [snapshot_news(address, known, seen, 0, TimeLeft(40)).name for _ in range(3)] == [None, None, None]
     assert asked == ["HEAD", "GET", "HEAD", "HEAD"]
     file.write_bytes(NEW + b" longer")
-    assert snapshot_news(address, known, seen, 0).name == hashlib.sha256(NEW + b" longer").hexdigest()
+    assert snapshot_news(address, known, seen, 0, TimeLeft(40)).name == hashlib.sha256(NEW + b" longer").hexdigest()
 
 
 def test_a_server_that_says_nothing_of_a_version_has_none(site: tuple[str, list[str]]) -> None:
@@ -231,36 +230,3 @@ def test_prices_are_enough_where_they_are_trained_on(served: Pipeline, snapshot:
     trusting = make_pipeline(served.folder, served.instance, snapshot=str(snapshot), train_on_feedback=True)
     [request], _, _ = tick(trusting)
     assert (request.run_key or "").endswith(":accuracy:feedback")
-
-
-def answers_tick(pipeline: Pipeline, log: str) -> list[dg.RunRequest | dg.SkipReason]:
-    with dg.build_sensor_context(
-        pipeline.instance, definitions=pipeline.definitions, resources=resources(pipeline, "release", "artefacts")
-    ) as context:
-        return list(new_answers_sensor(log, [NEW_YORK.name, "lisbon"])(context))  # pyright: ignore
-
-
-def test_a_file_of_the_log_that_is_done_is_looked_at_once(pipeline: Pipeline) -> None:
-    log = pipeline.settings.prediction_log
-    write(Path(log), [answered("a")])
-    [skipped] = answers_tick(pipeline, log)
-    assert isinstance(skipped, dg.SkipReason)
-    assert skipped.skip_message == "No market has a model yet, so nobody was answered."
-    publish_champion(pipeline.registry)
-    [request], [again] = answers_tick(pipeline, log), answers_tick(pipeline, log)
-    assert isinstance(request, dg.RunRequest)
-    assert isinstance(again, dg.RunRequest)
-    assert (request.partition_key, request.run_key) == ("new-york", again.run_key)
-    assert pipeline.run("monitoring").success
-    with being_written(Path(log), [answered("b")]):
-        [skipped] = answers_tick(pipeline, log)
-    assert isinstance(skipped, dg.SkipReason)
-    assert (skipped.skip_message or "").endswith("is done that was not looked at.")
-
-
-def test_without_a_log_nobody_looks(pipeline: Pipeline) -> None:
-    publish_champion(pipeline.registry)
-    [off], [nothing] = answers_tick(pipeline, ""), answers_tick(pipeline, pipeline.settings.prediction_log)
-    assert isinstance(off, dg.SkipReason)
-    assert isinstance(nothing, dg.SkipReason)
-    assert "PREDICTION_LOG" in (off.skip_message or "")

@@ -2,6 +2,7 @@
 
 import math
 import shutil
+import threading
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 from mle_assets.release.observation import agreement, latest_champion, latest_evaluation, observe_champion_sensor
 from model_registry.history import Champion, Decision
 from model_registry.market import NEW_YORK
-from model_registry.registries import Registries
+from model_registry.registries import FolderOfMarket, Registries
 from tests.conftest import Pipeline
 from tests.making import LISBON, MADE_UP, PROMOTE, publish
 
@@ -183,6 +184,22 @@ def test_each_markets_rollback_is_observed_in_its_own_partition_and_the_check_na
     assert "new-york" not in (evaluation.description or "")
     assert latest_champion(pipeline.instance, pipeline.registry) == versions["new-york"][1]
     assert "lisbon: The registry says" in skipped(pipeline)
+
+
+def test_the_champions_of_several_markets_are_read_at_once(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    registries, champion = Registries(Path(pipeline.settings.model_registry)), FolderOfMarket.champion
+    for market in (NEW_YORK, LISBON):
+        registry = registries.of(market.name)
+        registry.promote(publish(registry, 0, market=market), PROMOTE, run_id=None, actor="test")
+    together = threading.Barrier(2, timeout=30)
+
+    def meeting(registry: FolderOfMarket) -> Champion | None:
+        together.wait()  # one after another they would never meet
+        return champion(registry)
+
+    monkeypatch.setattr(FolderOfMarket, "champion", meeting)
+    observed = [event for event in told(pipeline) if isinstance(event, dg.AssetObservation)]
+    assert [event.partition for event in observed] == ["lisbon", "new-york"]
 
 
 def test_a_run_from_before_there_were_partitions_counts_for_the_market_whose_version_it_left(
