@@ -1,14 +1,13 @@
 """What the project asks of an object store: whole objects, conditional writes, and errors in words.
 
-obstore speaks to it; its settings are the store's own usual variables, which it reads itself: AWS_ENDPOINT,
-AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION and the like, GOOGLE_* and AZURE_*.
+obstore speaks to it, by the clients of storage/clients.py.
 """
 
 import errno
 import re
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager, suppress
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
 from uuid import uuid4
 
@@ -22,21 +21,14 @@ from obstore.exceptions import (
     PreconditionError,
     UnauthenticatedError,
 )
-from obstore.store import ObjectStore, from_url
 
+from storage.clients import RETRY_SECONDS, Clients
 from storage.errors import Changed, StoreAway, StoreRefuses, UnsafeStore
 from storage.waiting import patiently
 
 if TYPE_CHECKING:
     from obstore import UpdateVersion
 
-CONNECT_SECONDS = 3.0
-READ_SECONDS = 10.0
-"""For so long the store may send nothing of what it was asked for."""
-REQUEST_SECONDS = 120.0
-"""In this time an object comes or goes whole; the largest, a registry's model, have some forty megabytes."""
-RETRY_SECONDS = 5.0
-"""For so long a request that failed is tried again."""
 MOST = 4_000_000_000
 """The largest object that is read unless told otherwise, in bytes."""
 MOST_TOLD = 300
@@ -81,31 +73,19 @@ class Objects:
         self.address = f"{scheme}://{bucket}/{prefix}".rstrip("/")
         self._prefix = f"{prefix}/" if prefix else ""
         try:
-            self._store: ObjectStore = from_url(
-                f"{scheme}://{bucket}",
-                client_options={
-                    "allow_http": True,  # the endpoint's own address says whether it is encrypted
-                    "connect_timeout": timedelta(seconds=CONNECT_SECONDS),
-                    "read_timeout": timedelta(seconds=READ_SECONDS),
-                    "timeout": timedelta(seconds=REQUEST_SECONDS),
-                },
-                retry_config={
-                    "max_retries": 3,
-                    "retry_timeout": timedelta(seconds=retry_seconds),
-                    "backoff": {"init_backoff": timedelta(milliseconds=100), "max_backoff": timedelta(seconds=1)},
-                },
-            )
+            self._clients = Clients.of(f"{scheme}://{bucket}", retry_seconds)
         except BaseError as error:
             raise StoreAway(
                 f"{self.address} cannot be used ({_told(error)}): see to the variables that its store is set by"
             ) from error
+        self._store = self._clients.quick
 
     def at(self, *names: str) -> "Objects":
         """The objects beneath a name, over the same connections."""
         beneath = object.__new__(Objects)
         beneath.address = "/".join([self.address, *names])
         beneath._prefix = self._prefix + "".join(f"{name}/" for name in names)
-        beneath._store = self._store
+        beneath._clients, beneath._store = self._clients, self._store
         return beneath
 
     def read(self, name: str, most: int = MOST) -> bytes:
@@ -153,7 +133,7 @@ class Objects:
         """Write an object, in place of any other of that name."""
         with self._asked(name):
             # In one request: an object of several parts would leave them behind where its writer is killed.
-            obstore.put(self._store, self._prefix + name, content, use_multipart=False)
+            obstore.put(self._clients.to_send(content), self._prefix + name, content, use_multipart=False)
 
     @patiently
     def create(self, name: str, content: bytes) -> Tag:
@@ -163,7 +143,9 @@ class Objects:
         """
         with self._asked(name):
             try:
-                put = obstore.put(self._store, self._prefix + name, content, mode="create", use_multipart=False)
+                put = obstore.put(
+                    self._clients.to_send(content), self._prefix + name, content, mode="create", use_multipart=False
+                )
             except (AlreadyExistsError, PreconditionError):
                 there = self.read_if_changed(name, None)
                 if there is not None and there.content == content:
@@ -180,7 +162,7 @@ class Objects:
         with self._asked(name):
             try:
                 put = obstore.put(
-                    self._store,
+                    self._clients.to_send(content),
                     self._prefix + name,
                     content,
                     mode=_update(tag),

@@ -9,6 +9,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
+from storage import clients
 from storage.objects import Changed, Objects, StoreAway, Tag, UnsafeStore
 from tests.object_store import ObjectStore
 
@@ -173,6 +174,22 @@ def test_a_store_that_nobody_listens_for_is_told_of(monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("AWS_ENDPOINT", "http://127.0.0.1:9")
     with pytest.raises(StoreAway, match=r"s3://bucket/x/a cannot be reached or its store fails"):
         Objects("s3://bucket/x", retry_seconds=0.1).read("a")
+
+
+def test_a_large_object_may_take_longer_to_send_than_an_answer_may(
+    store: ObjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clients, "READ_SECONDS", 0.3)
+    objects = Objects(store.new_url(), retry_seconds=0.1)
+    large = bytes(clients.QUICK_BYTES + 1)
+    with store.failing(seconds=0.9, methods=["PUT"]):
+        tag = objects.create("a", large)
+        objects.replace("a", large + b"1", tag)
+        objects.write("b", large)
+        with pytest.raises(StoreAway):
+            objects.write("c", b"a small one is not waited for like that")
+    assert objects.read("a") == large + b"1"
+    assert objects.read("b") == large
 
 
 def test_a_store_that_keeps_conditions_passes_and_keeps_nothing(objects: Objects) -> None:
