@@ -4,7 +4,7 @@ obstore speaks to it, by the clients of storage/clients.py.
 """
 
 import errno
-import re
+import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
@@ -23,7 +23,7 @@ from obstore.exceptions import (
 )
 
 from storage.clients import RETRY_SECONDS, Clients
-from storage.errors import Changed, StoreAway, StoreRefuses, UnsafeStore
+from storage.errors import REFUSED, Changed, StoreAway, StoreRefuses, UnsafeStore, told
 from storage.waiting import patiently
 
 if TYPE_CHECKING:
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
 MOST = 4_000_000_000
 """The largest object that is read unless told otherwise, in bytes."""
-MOST_TOLD = 300
-"""So many characters of what the store said are told on."""
+CONFLICTS, CONFLICT_SECONDS = 8, 0.2
+"""So often a conditional write is asked for that another one is in the way of, and so long after each time."""
 PROBES = ".probe"
 """Where `probe` tries the store out."""
 
@@ -76,7 +76,7 @@ class Objects:
             self._clients = Clients.of(f"{scheme}://{bucket}", retry_seconds)
         except BaseError as error:
             raise StoreAway(
-                f"{self.address} cannot be used ({_told(error)}): see to the variables that its store is set by"
+                f"{self.address} cannot be used ({told(error)}): see to the variables that its store is set by"
             ) from error
         self._store = self._clients.quick
 
@@ -141,17 +141,10 @@ class Objects:
 
         So a writer that was not told of its success, and asks again, is told of it.
         """
-        with self._asked(name):
-            try:
-                put = obstore.put(
-                    self._clients.to_send(content), self._prefix + name, content, mode="create", use_multipart=False
-                )
-            except (AlreadyExistsError, PreconditionError):
-                there = self.read_if_changed(name, None)
-                if there is not None and there.content == content:
-                    return there.tag
-                raise FileExistsError(errno.EEXIST, "it is there already", self._named(name)) from None
-            return Tag(put["e_tag"], put["version"])
+        tag = self._put_in_place_of(None, name, content)
+        if tag is None:
+            raise FileExistsError(errno.EEXIST, "it is there already", self._named(name))
+        return tag
 
     @patiently
     def replace(self, name: str, content: bytes, tag: Tag) -> Tag:
@@ -159,24 +152,44 @@ class Objects:
 
         Where that other one has the same content, it may have been written by this very request, and its tag is told.
         """
-        with self._asked(name):
-            try:
-                put = obstore.put(
-                    self._clients.to_send(content),
-                    self._prefix + name,
-                    content,
-                    mode=_update(tag),
-                    use_multipart=False,
-                )
-            except (PreconditionError, AlreadyExistsError, FileNotFoundError):
+        new = self._put_in_place_of(tag, name, content)
+        if new is None:
+            raise Changed(f"{self._named(name)} is not any more what it was")
+        return new
+
+    def _put_in_place_of(self, before: Tag | None, name: str, content: bytes) -> Tag | None:
+        """The tag of the object once it has this content, whoever wrote it; None where it is not `before` any more."""
+        for _ in range(CONFLICTS):
+            with self._asked(name):
                 try:
-                    there = self.read_if_changed(name, None)
+                    put = obstore.put(
+                        self._clients.to_send(content),
+                        self._prefix + name,
+                        content,
+                        mode="create" if before is None else _update(before),
+                        use_multipart=False,
+                    )
+                    return Tag(put["e_tag"], put["version"])
+                except (AlreadyExistsError, PreconditionError):
+                    pass
                 except FileNotFoundError:
-                    there = None
-                if there is not None and there.content == content:
-                    return there.tag
-                raise Changed(f"{self._named(name)} is not any more what it was") from None
-            return Tag(put["e_tag"], put["version"])
+                    if before is None:
+                        raise  # the bucket itself
+            try:
+                there = self.read_if_changed(name, None)
+            except FileNotFoundError:
+                there = None
+            if there is not None and there.content == content:
+                return there.tag
+            if (None if there is None else there.tag) != before:
+                return None
+            # What was there still is. Amazon answers so (409) while another conditional write is under way, whoever
+            # wins in the end.
+            time.sleep(CONFLICT_SECONDS)
+        raise StoreAway(
+            f"{self._named(name)} cannot be written, for its store tells of another writer each time: see to who "
+            "else writes there"
+        )
 
     @patiently
     def delete(self, *names: str) -> None:
@@ -262,13 +275,13 @@ class Objects:
         except NotSupportedError:
             raise
         except BaseError as error:
-            told = _told(error)
-            if isinstance(error, PermissionDeniedError | UnauthenticatedError) or _REFUSED.search(told):
+            said = told(error)
+            if isinstance(error, PermissionDeniedError | UnauthenticatedError) or REFUSED.search(said):
                 raise StoreRefuses(
-                    f"{self._named(name)} is refused by its store ({told}): see to the credentials and what they may do"
+                    f"{self._named(name)} is refused by its store ({said}): see to the credentials and what they may do"
                 ) from error
             raise StoreAway(
-                f"{self._named(name)} cannot be reached or its store fails ({told}): see to the store, the network "
+                f"{self._named(name)} cannot be reached or its store fails ({said}): see to the store, the network "
                 "and the variables that the store is set by"
             ) from error
 
@@ -281,16 +294,3 @@ def _update(tag: Tag) -> "UpdateVersion":
     if tag.version is not None:
         condition["version"] = tag.version
     return condition
-
-
-_REFUSED = re.compile(r"status code: 40[13]\b")
-"""How a list is refused: not by an error of its own."""
-_TIMING = re.compile(
-    r" in [\d.]+(?:ns|µs|ms|s)\b|, after \d+ retries, max_retries: \d+, retry_timeout: [\d.]+\w+", re.IGNORECASE
-)
-
-
-def _told(error: Exception) -> str:
-    """What obstore says, on one line: the same each time that the same is wrong, so without how long it took."""
-    told = " ".join(_TIMING.sub("", str(error).partition("Debug source:")[0]).split()).rstrip(":")
-    return told if len(told) <= MOST_TOLD else f"{told[:MOST_TOLD]} …"

@@ -109,6 +109,33 @@ def test_who_was_not_told_of_its_success_is_told_when_it_asks_again(objects: Obj
     assert objects.read("a") == b"2"
 
 
+def test_a_writer_asks_again_while_another_one_is_in_its_way(objects: Objects, store: ObjectStore) -> None:
+    with store.failing(status=409, requests=2, methods=["PUT"]):
+        tag = objects.create("a", b"1")
+    with store.failing(status=409, requests=2, methods=["PUT"]):
+        assert objects.create("a", b"1") == tag, "the other one has written the same"
+    with store.failing(status=409, requests=2, methods=["PUT"]), pytest.raises(FileExistsError):
+        objects.create("a", b"2")
+    with store.failing(status=409, requests=6, methods=["PUT"]):
+        objects.replace("a", b"2", tag)
+    assert objects.read("a") == b"2"
+
+
+def test_a_store_that_always_tells_of_another_writer_is_told_of(
+    store: ObjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("storage.objects.CONFLICT_SECONDS", 0.01)
+    objects = Objects(store.new_url(), retry_seconds=0.1)
+    tag = objects.create("a", b"1")
+    asking: list[Callable[[], object]] = [lambda: objects.create("b", b"1"), lambda: objects.replace("a", b"2", tag)]
+    with store.failing(status=409, methods=["PUT"]):
+        for ask in asking:
+            with pytest.raises(StoreAway, match=r"cannot be written, for its store tells of another writer each time"):
+                ask()
+    assert [entry.name for entry in objects.entries()] == ["a"]
+    assert objects.read("a") == b"1"
+
+
 def test_objects_are_listed_by_their_beginnings(objects: Objects) -> None:
     for name in ("b", "a/1", "a/2/3", "ab", "c/1"):
         objects.write(name, name.encode())
