@@ -244,7 +244,8 @@ def tidy(folder: Path, prefix: str, *, keep_bytes: int, keep_seconds: float, now
         file.path.unlink(missing_ok=True)
     for left in folder.glob(f"{prefix}-*.jsonl{REWRITING}"):
         with suppress(FileNotFoundError):
-            if now - left.stat().st_mtime > REWRITING_SECONDS:
+            # Not when it was modified: before it takes the old file's place it is given the time of that.
+            if now - left.stat().st_ctime > REWRITING_SECONDS:
                 left.unlink()
     return len(removed)
 
