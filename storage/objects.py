@@ -27,7 +27,7 @@ from storage.errors import REFUSED, Changed, StoreAway, StoreRefuses, UnsafeStor
 from storage.waiting import patiently
 
 if TYPE_CHECKING:
-    from obstore import UpdateVersion
+    from obstore import GetResult, UpdateVersion
 
 MOST = 4_000_000_000
 """The largest object that is read unless told otherwise, in bytes."""
@@ -111,9 +111,15 @@ class Objects:
 
     def blocks(self, name: str, size: int = 1_000_000) -> Iterator[bytes]:
         """An object's content in blocks of about so many bytes; raises FileNotFoundError."""
+        found = self._get(name)
         with self._asked(name):
-            for block in obstore.get(self._store, self._prefix + name).stream(min_chunk_size=size):
+            for block in found.stream(min_chunk_size=size):
                 yield bytes(block)
+
+    @patiently
+    def _get(self, name: str) -> "GetResult":
+        with self._asked(name):
+            return obstore.get(self._store, self._prefix + name)
 
     def exists(self, name: str) -> bool:
         """Whether there is such an object."""
