@@ -213,19 +213,20 @@ class Objects:
 
         Only those whose names come after another one, where one is given: the store lists no others.
         """
+        return sorted(self.listed(prefix, after=after))
+
+    def listed(self, prefix: str = "", *, after: str | None = None) -> Iterator[Entry]:
+        """The same one by one as the store lists them, which is in the order of their names, and not waited for."""
         whole = self._prefix + prefix
         # The store lists beneath folders only: those that begin so are looked out of them.
         folder, _, _ = whole.rpartition("/")
         with self._asked(prefix):
-            listed = obstore.list(
+            for batch in obstore.list(
                 self._store, prefix=folder or None, offset=None if after is None else self._prefix + after
-            )
-            found = [meta for batch in listed for meta in batch]
-        return sorted(
-            Entry(meta["path"].removeprefix(self._prefix), meta["size"], meta["last_modified"])
-            for meta in found
-            if meta["path"].startswith(whole)
-        )
+            ):
+                for meta in batch:
+                    if meta["path"].startswith(whole):
+                        yield Entry(meta["path"].removeprefix(self._prefix), meta["size"], meta["last_modified"])
 
     @patiently
     def folders(self, *, beneath: str = "") -> list[str]:
