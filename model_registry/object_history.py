@@ -5,7 +5,6 @@ from that: where its writer was killed in between, whoever writes next brings it
 """
 
 import re
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 import msgspec
@@ -15,12 +14,11 @@ from model_registry.object_seen import SeenObjects
 from model_registry.primitives import Present
 from model_registry.store import MOST_POINTER, written
 from storage.objects import Changed, Objects
+from storage.waiting import AT_ONCE, each
 
 FOLDER = "history"
 POINTER = "champion.json"
 CURE = "`models verify --repair` writes it anew from the history, as every writer does"
-AT_ONCE = 16
-"""So many objects are asked for at the same time."""
 
 _NAME = re.compile(FOLDER + r"/(\d{10})\.json")
 
@@ -116,8 +114,7 @@ class ObjectHistory:
     def _read(self, sequences: list[int]) -> list[Event]:
         unseen = [sequence for sequence in sequences if sequence not in self._events]
         if len(unseen) > 1:
-            with ThreadPoolExecutor(min(AT_ONCE, len(unseen))) as threads:
-                self._events.update(zip(unseen, threads.map(self._get, unseen), strict=True))
+            self._events.update(zip(unseen, each(self._get, unseen), strict=True))
         elif unseen:
             self._events[unseen[0]] = self._get(unseen[0])
         return [self._events[sequence] for sequence in sequences]

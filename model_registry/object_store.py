@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from functools import partial
@@ -18,7 +17,7 @@ from model_registry.classifier import (
 from model_registry.history import Champion, Event, HistoryDamaged
 from model_registry.market import is_market_name
 from model_registry.object_claims import CLAIMED_FOR, Claims
-from model_registry.object_history import AT_ONCE, CURE, POINTER, ObjectHistory
+from model_registry.object_history import CURE, POINTER, ObjectHistory
 from model_registry.object_seen import SeenObjects
 from model_registry.object_versions import ObjectVersions, is_id
 from model_registry.primitives import Present
@@ -35,6 +34,7 @@ from model_registry.store import (
 )
 from storage.errors import StoreAway
 from storage.objects import PROBES, Changed, Objects
+from storage.waiting import each
 
 _SHADOW = "shadow.json"
 _NO_SHADOW = b"null"
@@ -285,5 +285,4 @@ class ObjectRegistry(MarketRegistry):
         self._shared.delete(*(one.name for one in self._shared.entries(f"{PROBES}/") if one.at < long_ago))
 
     def _each(self, make: Callable[[_Given], _Made], given: Iterable[_Given]) -> Iterator[_Made]:
-        with ThreadPoolExecutor(AT_ONCE) as threads:
-            yield from threads.map(make, given)
+        return each(make, given)

@@ -5,6 +5,7 @@ was killed is completed by the next one. Processes that are writing notice it an
 with such records is written anew without them, and put in its place by one rename.
 """
 
+import errno
 import fcntl
 import io
 import os
@@ -262,9 +263,9 @@ def _erase(file: LogFile, forgetting: Forgetting, kinds: Sequence[Kind]) -> Coun
                     kept.write(line)
             kept.flush()
             os.fsync(kept.fileno())
-        # Whoever might read and remove the file still may; one that was removed meanwhile stays removed.
-        with suppress(FileNotFoundError):
+        try:
             before = file.path.stat()
+            # Whoever might read and remove the file still may.
             shutil.copystat(file.path, rewriting)
             with suppress(PermissionError):
                 os.chown(rewriting, before.st_uid, before.st_gid)
@@ -272,6 +273,12 @@ def _erase(file: LogFile, forgetting: Forgetting, kinds: Sequence[Kind]) -> Coun
                 rewriting.replace(file.path)
             else:
                 file.path.unlink()
+        except FileNotFoundError as error:
+            if file.path.exists():
+                raise FileNotFoundError(
+                    errno.ENOENT, f"it was removed before it took the place of {file.name}: erase again", str(rewriting)
+                ) from error
+            return Counter()  # one that was removed meanwhile stays removed
     finally:
         rewriting.unlink(missing_ok=True)
     return erased

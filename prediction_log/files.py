@@ -9,7 +9,7 @@ The lock ends with its process, however that ends: whoever finds a file open and
 import fcntl
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -237,23 +237,25 @@ def tidy(folder: Path, prefix: str, *, keep_bytes: int, keep_seconds: float, now
     for file in found:
         if file.open:
             take_over(file)
-    removed = surplus(
-        [file for file in found if not file.open], sum(file.size for file in found), keep_bytes, now - keep_seconds
-    )
-    for file in removed:
+    done, size, removed = [file for file in found if not file.open], sum(file.size for file in found), 0
+    for file in surplus(done, size, keep_bytes, now - keep_seconds):
         file.path.unlink(missing_ok=True)
+        removed += 1
     for left in folder.glob(f"{prefix}-*.jsonl{REWRITING}"):
         with suppress(FileNotFoundError):
-            if now - left.stat().st_mtime > REWRITING_SECONDS:
+            # Not when it was modified: before it takes the old file's place it is given the time of that.
+            if now - left.stat().st_ctime > REWRITING_SECONDS:
                 left.unlink()
-    return len(removed)
-
-
-def surplus(done: Sequence[LogFile], size: int, keep_bytes: int, first: float) -> list[LogFile]:
-    """Of files that are done, oldest first, those to be removed: begun before `first`, or of `size` bytes too many."""
-    removed = list[LogFile]()
-    for file in done:
-        if size > keep_bytes or file.started < first:
-            removed.append(file)
-            size -= file.size
     return removed
+
+
+def surplus(done: Iterable[LogFile], size: int, keep_bytes: int, first: float) -> Iterator[LogFile]:
+    """Of files that are done, oldest first, those to be removed: begun before `first`, or of `size` bytes too many.
+
+    None is taken after the first that is kept.
+    """
+    for file in done:
+        if size <= keep_bytes and file.started >= first:
+            return
+        yield file
+        size -= file.size

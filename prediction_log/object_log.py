@@ -26,7 +26,7 @@ from prediction_log.logs import Erasures, erasures
 from prediction_log.reader import Read, blocks, read_blocks
 from prediction_log.record import Forgotten
 from storage.errors import Changed
-from storage.objects import Content, Objects, Tag
+from storage.objects import Content, Entry, Objects, Tag
 
 PREFIXES = (PREDICTIONS, FEEDBACK)
 MOST_FILE = 1_000_000_000
@@ -59,10 +59,7 @@ class ObjectLog:
         found = list[LogFile]()
         for prefix in PREFIXES:
             first = datetime.fromtimestamp(since, UTC).strftime("%Y%m%dT%H%M%S")
-            for entry in self.objects.entries(f"{prefix}/", after=f"{prefix}/{prefix}-{first}"):
-                file = log_file(Path(entry.name), entry.size)
-                if file and not file.open and name_of(file) == entry.name:
-                    found.append(file)
+            found += _of_log(self.objects.entries(f"{prefix}/", after=f"{prefix}/{prefix}-{first}"))
         return sorted(found, key=lambda file: (file.started, file.process, file.number))
 
     def read(self, file: LogFile) -> Iterator[Read]:
@@ -177,12 +174,13 @@ class ObjectLog:
 
     def tidy(self, *, keep_bytes: int, keep_seconds: float, now: float) -> int:
         """Remove what is older or more than is kept of each kind, oldest first; how many files that were."""
-        files, removed = self.files(), 0
+        removed = 0
         for prefix in PREFIXES:
-            of_kind = [file for file in files if file.prefix == prefix]
-            old = surplus(of_kind, sum(file.size for file in of_kind), keep_bytes, now - keep_seconds)
-            self.objects.delete(*(name_of(file) for file in old))
-            removed += len(old)
+            # Listed twice, for there may be more of them than are to be held at once; the oldest come first.
+            size = sum(file.size for file in _of_log(self.objects.listed(f"{prefix}/")))
+            for file in surplus(_of_log(self.objects.listed(f"{prefix}/")), size, keep_bytes, now - keep_seconds):
+                self.objects.delete(name_of(file))
+                removed += 1
         return removed
 
 
@@ -201,6 +199,13 @@ def without(content: bytes, forgetting: Forgetting) -> tuple[bytes, Counter[Kind
             else:
                 kept.append(line)
     return b"".join(kept), erased
+
+
+def _of_log(entries: Iterable[Entry]) -> Iterator[LogFile]:
+    for entry in entries:
+        file = log_file(Path(entry.name), entry.size)
+        if file and not file.open and name_of(file) == entry.name:
+            yield file
 
 
 @cache

@@ -1,8 +1,8 @@
 """Files of the log from a spool on this machine to an object store, beside those who write them.
 
-One thread uploads what is done, the oldest first, and removes it here. While the store is away the spool fills up to
-what its writers keep, and nobody waits: neither answers nor flushes know of the store. A file that was uploaded by a
-process that was killed before it removed it is found there by the next one, whoever that is.
+One thread uploads what is done and removes it here, the oldest first, and last what failed before. While the store is
+away the spool fills up to what its writers keep, and nobody waits: neither answers nor flushes know of the store. What
+a process uploaded that was killed before it removed it is found there by the next one, whoever that is.
 """
 
 import random
@@ -30,6 +30,8 @@ KEEP_SECONDS = 90 * 86_400.0
 TIDY_SECONDS = 3_600.0
 RETRY_SECONDS = 2.0
 """For so long one request is tried again before it is a failure."""
+MOST_IN_A_ROW = 3
+"""So many files that fail one after another end a round: of a store that is away not every file need wait for it."""
 
 
 class UploadState(msgspec.Struct, frozen=True):
@@ -62,6 +64,7 @@ class Uploads:
         # Kept by the thread, and only read by others:
         self._uploaded = self._waiting = 0
         self._problem: str | None = None
+        self._failed = set[str]()
         # Many processes begin together: they need not all list the store together.
         self._tidy_at = clock() + random.uniform(0.1, 1) * TIDY_SECONDS  # noqa: S311 (no secret)
         self._closing = threading.Event()
@@ -102,8 +105,10 @@ class Uploads:
                     objects.probe()
                     log = ObjectLog(objects)
                 if log is not None:
-                    self._upload_all(log)
+                    error = self._upload_all(log)
                     self._tidy(log)
+                    if error:
+                        raise error
             except (OSError, UnsafeStore) as error:
                 self._problem = (
                     f"files of the log wait in {self._spool} to be uploaded ({error}); it is tried again at least "
@@ -122,23 +127,36 @@ class Uploads:
         self._waiting = len(done)
         return done
 
-    def _upload_all(self, log: "ObjectLog") -> None:
-        unreadable: OSError | None = None
-        for file in self._done():
+    def _upload_all(self, log: "ObjectLog") -> OSError | None:
+        """Upload what is done; the first error, for one file that cannot go keeps no other waiting."""
+        done = self._done()
+        self._failed.intersection_update(file.name for file in done)
+        first: OSError | None = None
+        in_a_row = 0
+        # What failed before comes last: a few that the store never takes would use up the failures of every round.
+        for file in sorted(done, key=lambda file: file.name in self._failed):
             try:
                 content = file.path.read_bytes()
             except FileNotFoundError:
-                content = None  # removed by its writer, for there are too many, or uploaded by another process
-            except OSError as error:
-                unreadable = error  # one that this user may not read keeps no other waiting
+                self._waiting -= 1  # removed by its writer, for there are too many, or uploaded by another process
                 continue
-            if content is not None:
+            except OSError as error:
+                first = first or error  # one that this user may not read costs the store nothing
+                continue
+            try:
                 log.upload(file, content)
-                self._uploaded += 1
                 file.path.unlink(missing_ok=True)
-            self._waiting -= 1
-        if unreadable:
-            raise unreadable
+            except OSError as error:
+                first = first or error
+                self._failed.add(file.name)
+                in_a_row += 1
+                if in_a_row == MOST_IN_A_ROW:
+                    break
+            else:
+                in_a_row = 0
+                self._uploaded += 1
+                self._waiting -= 1
+        return first
 
     def _tidy(self, log: "ObjectLog") -> None:
         if (now := self._clock()) >= self._tidy_at and not self._closing.is_set():

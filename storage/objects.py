@@ -1,14 +1,13 @@
 """What the project asks of an object store: whole objects, conditional writes, and errors in words.
 
-obstore speaks to it; its settings are the store's own usual variables, which it reads itself: AWS_ENDPOINT,
-AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION and the like, GOOGLE_* and AZURE_*.
+obstore speaks to it, by the clients of storage/clients.py.
 """
 
 import errno
-import re
+import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager, suppress
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
 from uuid import uuid4
 
@@ -22,25 +21,18 @@ from obstore.exceptions import (
     PreconditionError,
     UnauthenticatedError,
 )
-from obstore.store import ObjectStore, from_url
 
-from storage.errors import Changed, StoreAway, StoreRefuses, UnsafeStore
+from storage.clients import RETRY_SECONDS, Clients
+from storage.errors import REFUSED, Changed, StoreAway, StoreRefuses, UnsafeStore, told
 from storage.waiting import patiently
 
 if TYPE_CHECKING:
-    from obstore import UpdateVersion
+    from obstore import GetResult, UpdateVersion
 
-CONNECT_SECONDS = 3.0
-READ_SECONDS = 10.0
-"""For so long the store may send nothing of what it was asked for."""
-REQUEST_SECONDS = 120.0
-"""In this time an object comes or goes whole; the largest, a registry's model, have some forty megabytes."""
-RETRY_SECONDS = 5.0
-"""For so long a request that failed is tried again."""
 MOST = 4_000_000_000
 """The largest object that is read unless told otherwise, in bytes."""
-MOST_TOLD = 300
-"""So many characters of what the store said are told on."""
+CONFLICTS, CONFLICT_SECONDS = 8, 0.2
+"""So often a conditional write is asked for that another one is in the way of, and so long after each time."""
 PROBES = ".probe"
 """Where `probe` tries the store out."""
 
@@ -81,31 +73,19 @@ class Objects:
         self.address = f"{scheme}://{bucket}/{prefix}".rstrip("/")
         self._prefix = f"{prefix}/" if prefix else ""
         try:
-            self._store: ObjectStore = from_url(
-                f"{scheme}://{bucket}",
-                client_options={
-                    "allow_http": True,  # the endpoint's own address says whether it is encrypted
-                    "connect_timeout": timedelta(seconds=CONNECT_SECONDS),
-                    "read_timeout": timedelta(seconds=READ_SECONDS),
-                    "timeout": timedelta(seconds=REQUEST_SECONDS),
-                },
-                retry_config={
-                    "max_retries": 3,
-                    "retry_timeout": timedelta(seconds=retry_seconds),
-                    "backoff": {"init_backoff": timedelta(milliseconds=100), "max_backoff": timedelta(seconds=1)},
-                },
-            )
+            self._clients = Clients.of(f"{scheme}://{bucket}", retry_seconds)
         except BaseError as error:
             raise StoreAway(
-                f"{self.address} cannot be used ({_told(error)}): see to the variables that its store is set by"
+                f"{self.address} cannot be used ({told(error)}): see to the variables that its store is set by"
             ) from error
+        self._store = self._clients.quick
 
     def at(self, *names: str) -> "Objects":
         """The objects beneath a name, over the same connections."""
         beneath = object.__new__(Objects)
         beneath.address = "/".join([self.address, *names])
         beneath._prefix = self._prefix + "".join(f"{name}/" for name in names)
-        beneath._store = self._store
+        beneath._clients, beneath._store = self._clients, self._store
         return beneath
 
     def read(self, name: str, most: int = MOST) -> bytes:
@@ -131,9 +111,15 @@ class Objects:
 
     def blocks(self, name: str, size: int = 1_000_000) -> Iterator[bytes]:
         """An object's content in blocks of about so many bytes; raises FileNotFoundError."""
+        found = self._get(name)
         with self._asked(name):
-            for block in obstore.get(self._store, self._prefix + name).stream(min_chunk_size=size):
+            for block in found.stream(min_chunk_size=size):
                 yield bytes(block)
+
+    @patiently
+    def _get(self, name: str) -> "GetResult":
+        with self._asked(name):
+            return obstore.get(self._store, self._prefix + name)
 
     def exists(self, name: str) -> bool:
         """Whether there is such an object."""
@@ -153,7 +139,7 @@ class Objects:
         """Write an object, in place of any other of that name."""
         with self._asked(name):
             # In one request: an object of several parts would leave them behind where its writer is killed.
-            obstore.put(self._store, self._prefix + name, content, use_multipart=False)
+            obstore.put(self._clients.to_send(content), self._prefix + name, content, use_multipart=False)
 
     @patiently
     def create(self, name: str, content: bytes) -> Tag:
@@ -161,15 +147,10 @@ class Objects:
 
         So a writer that was not told of its success, and asks again, is told of it.
         """
-        with self._asked(name):
-            try:
-                put = obstore.put(self._store, self._prefix + name, content, mode="create", use_multipart=False)
-            except (AlreadyExistsError, PreconditionError):
-                there = self.read_if_changed(name, None)
-                if there is not None and there.content == content:
-                    return there.tag
-                raise FileExistsError(errno.EEXIST, "it is there already", self._named(name)) from None
-            return Tag(put["e_tag"], put["version"])
+        tag = self._put_in_place_of(None, name, content)
+        if tag is None:
+            raise FileExistsError(errno.EEXIST, "it is there already", self._named(name))
+        return tag
 
     @patiently
     def replace(self, name: str, content: bytes, tag: Tag) -> Tag:
@@ -177,24 +158,44 @@ class Objects:
 
         Where that other one has the same content, it may have been written by this very request, and its tag is told.
         """
-        with self._asked(name):
-            try:
-                put = obstore.put(
-                    self._store,
-                    self._prefix + name,
-                    content,
-                    mode=_update(tag),
-                    use_multipart=False,
-                )
-            except (PreconditionError, AlreadyExistsError, FileNotFoundError):
+        new = self._put_in_place_of(tag, name, content)
+        if new is None:
+            raise Changed(f"{self._named(name)} is not any more what it was")
+        return new
+
+    def _put_in_place_of(self, before: Tag | None, name: str, content: bytes) -> Tag | None:
+        """The tag of the object once it has this content, whoever wrote it; None where it is not `before` any more."""
+        for _ in range(CONFLICTS):
+            with self._asked(name):
                 try:
-                    there = self.read_if_changed(name, None)
+                    put = obstore.put(
+                        self._clients.to_send(content),
+                        self._prefix + name,
+                        content,
+                        mode="create" if before is None else _update(before),
+                        use_multipart=False,
+                    )
+                    return Tag(put["e_tag"], put["version"])
+                except (AlreadyExistsError, PreconditionError):
+                    pass
                 except FileNotFoundError:
-                    there = None
-                if there is not None and there.content == content:
-                    return there.tag
-                raise Changed(f"{self._named(name)} is not any more what it was") from None
-            return Tag(put["e_tag"], put["version"])
+                    if before is None:
+                        raise  # the bucket itself
+            try:
+                there = self.read_if_changed(name, None)
+            except FileNotFoundError:
+                there = None
+            if there is not None and there.content == content:
+                return there.tag
+            if (None if there is None else there.tag) != before:
+                return None
+            # What was there still is. Amazon answers so (409) while another conditional write is under way, whoever
+            # wins in the end.
+            time.sleep(CONFLICT_SECONDS)
+        raise StoreAway(
+            f"{self._named(name)} cannot be written, for its store tells of another writer each time: see to who "
+            "else writes there"
+        )
 
     @patiently
     def delete(self, *names: str) -> None:
@@ -212,19 +213,20 @@ class Objects:
 
         Only those whose names come after another one, where one is given: the store lists no others.
         """
+        return sorted(self.listed(prefix, after=after))
+
+    def listed(self, prefix: str = "", *, after: str | None = None) -> Iterator[Entry]:
+        """The same one by one as the store lists them, which is in the order of their names, and not waited for."""
         whole = self._prefix + prefix
         # The store lists beneath folders only: those that begin so are looked out of them.
         folder, _, _ = whole.rpartition("/")
         with self._asked(prefix):
-            listed = obstore.list(
+            for batch in obstore.list(
                 self._store, prefix=folder or None, offset=None if after is None else self._prefix + after
-            )
-            found = [meta for batch in listed for meta in batch]
-        return sorted(
-            Entry(meta["path"].removeprefix(self._prefix), meta["size"], meta["last_modified"])
-            for meta in found
-            if meta["path"].startswith(whole)
-        )
+            ):
+                for meta in batch:
+                    if meta["path"].startswith(whole):
+                        yield Entry(meta["path"].removeprefix(self._prefix), meta["size"], meta["last_modified"])
 
     @patiently
     def folders(self, *, beneath: str = "") -> list[str]:
@@ -280,13 +282,13 @@ class Objects:
         except NotSupportedError:
             raise
         except BaseError as error:
-            told = _told(error)
-            if isinstance(error, PermissionDeniedError | UnauthenticatedError) or _REFUSED.search(told):
+            said = told(error)
+            if isinstance(error, PermissionDeniedError | UnauthenticatedError) or REFUSED.search(said):
                 raise StoreRefuses(
-                    f"{self._named(name)} is refused by its store ({told}): see to the credentials and what they may do"
+                    f"{self._named(name)} is refused by its store ({said}): see to the credentials and what they may do"
                 ) from error
             raise StoreAway(
-                f"{self._named(name)} cannot be reached or its store fails ({told}): see to the store, the network "
+                f"{self._named(name)} cannot be reached or its store fails ({said}): see to the store, the network "
                 "and the variables that the store is set by"
             ) from error
 
@@ -299,16 +301,3 @@ def _update(tag: Tag) -> "UpdateVersion":
     if tag.version is not None:
         condition["version"] = tag.version
     return condition
-
-
-_REFUSED = re.compile(r"status code: 40[13]\b")
-"""How a list is refused: not by an error of its own."""
-_TIMING = re.compile(
-    r" in [\d.]+(?:ns|µs|ms|s)\b|, after \d+ retries, max_retries: \d+, retry_timeout: [\d.]+\w+", re.IGNORECASE
-)
-
-
-def _told(error: Exception) -> str:
-    """What obstore says, on one line: the same each time that the same is wrong, so without how long it took."""
-    told = " ".join(_TIMING.sub("", str(error).partition("Debug source:")[0]).split()).rstrip(":")
-    return told if len(told) <= MOST_TOLD else f"{told[:MOST_TOLD]} …"

@@ -2,7 +2,9 @@
 
 import logging
 import time
-from collections.abc import Callable, Generator
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import wraps
@@ -12,9 +14,12 @@ from storage.errors import StoreAway, StoreRefuses
 
 PAUSE_SECONDS = 1.0
 """From one question to the next."""
+AT_ONCE = 16
+"""So many objects are asked for at the same time."""
 
 _Given = ParamSpec("_Given")
 _Answer = TypeVar("_Answer")
+_One = TypeVar("_One")
 _seconds = ContextVar("seconds", default=0.0)
 
 logger = logging.getLogger("storage")
@@ -22,7 +27,7 @@ logger = logging.getLogger("storage")
 
 @contextmanager
 def waiting(seconds: float) -> Generator[None]:
-    """Wait so long for a store that is away, within the context and in this thread, before StoreAway is raised."""
+    """Wait so long for a store that is away before StoreAway is raised: in the context, in this thread and `each`'s."""
     before = _seconds.set(seconds)
     try:
         yield
@@ -53,3 +58,22 @@ def patiently(ask: Callable[_Given, _Answer]) -> Callable[_Given, _Answer]:
                 time.sleep(PAUSE_SECONDS)
 
     return asked
+
+
+def each(ask: Callable[[_One], _Answer], given: Iterable[_One]) -> Iterator[_Answer]:
+    """The answer about each, in order, AT_ONCE asked for at a time; waits for a store as long as its caller does.
+
+    Of any number only some more are taken than were answered; after an error no more are asked about.
+    """
+    with ThreadPoolExecutor(AT_ONCE, initializer=_seconds.set, initargs=(_seconds.get(),)) as threads:
+        begun = deque[Future[_Answer]]()
+        try:
+            for one in given:
+                begun.append(threads.submit(ask, one))
+                if len(begun) > 2 * AT_ONCE:
+                    yield begun.popleft().result()
+            while begun:
+                yield begun.popleft().result()
+        finally:
+            for unanswered in begun:
+                unanswered.cancel()

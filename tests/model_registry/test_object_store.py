@@ -18,6 +18,7 @@ from model_registry.registries import Registries
 from model_registry.store import ChampionChanged, Registry, UnknownVersion, utc_now
 from storage.errors import StoreAway, UnsafeStore
 from storage.objects import Entry, Objects
+from storage.waiting import waiting
 from tests.making import KEEP, PROMOTE, manifest, model, publish
 from tests.model_registry.stores import Files, opened
 from tests.object_store import ObjectStore
@@ -376,3 +377,13 @@ def test_an_event_is_no_ones_who_comes_second(place: str) -> None:
     assert not history.record(another)
     assert history.record(event)  # the very same: its writer was not told of its success
     assert opened(place).history() == [event]
+
+
+@pytest.mark.parametrize("path", ["/history/0", "manifest.json"])
+def test_who_waits_for_a_store_waits_for_all_that_is_read_at_once(path: str, place: str, store: ObjectStore) -> None:
+    for seed in range(2):
+        promote(opened(place), publish(opened(place), seed))
+    store.fail(status=503, methods=["GET"], path=path, requests=12)
+    with waiting(60):
+        registry = opened(place)
+        assert (len(registry.history()), len(registry.manifests()[0])) == (2, 2)

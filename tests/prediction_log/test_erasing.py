@@ -2,11 +2,14 @@
 
 import fcntl
 import json
+import os
+import shutil
 import subprocess
 import sys
 import tempfile
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from prediction_log.erasing import Erased, Forgetting, LogBusy, forget, read_forgotten
-from prediction_log.files import log_files
+from prediction_log.files import log_files, tidy
 from prediction_log.record import Forgotten, Prediction, Record
 from tests.prediction_log.log import NOON, feedback, lines, names, prediction, request_ids, writing, written
 from tests.waiting import until
@@ -132,6 +135,53 @@ def test_a_damaged_line_that_names_what_is_forgotten_goes_with_it(line: bytes, t
     erase(tmp_path, listing_id=7)
     assert erase(tmp_path, request_id="ü").predictions == 0
     assert (tmp_path / PREDICTIONS).read_bytes() == lines(prediction("b", listing_id=77)) + b'{"id":77'
+
+
+def meanwhile(monkeypatch: pytest.MonkeyPatch, happens: Callable[[], object]) -> None:
+    """Have something happen right before a file is put in another one's place."""
+    chown = os.chown
+
+    def before_that(path: Path, user: int, group: int) -> None:
+        chown(path, user, group)
+        happens()
+
+    monkeypatch.setattr(os, "chown", before_that)
+
+
+def test_an_old_file_is_erased_from_while_a_writer_tidies_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / PREDICTIONS
+    path.write_bytes(lines(prediction("a"), prediction("b")))
+    os.utime(path, (NOON, NOON))
+    meanwhile(monkeypatch, lambda: tidy(tmp_path, "predictions", keep_bytes=9**9, keep_seconds=9e9, now=time.time()))
+    assert erase(tmp_path, request_id="a").predictions == 1
+    assert request_ids(tmp_path) == ["b"]
+    assert path.stat().st_mtime == NOON
+
+
+def test_nothing_counts_as_erased_that_is_still_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / PREDICTIONS
+    path.write_bytes(lines(prediction("a"), prediction("b")))
+    with monkeypatch.context() as patched:
+        meanwhile(patched, (tmp_path / f"{PREDICTIONS}.rewriting").unlink)
+        with pytest.raises(FileNotFoundError, match=rf"removed before it took the place of {PREDICTIONS}: erase again"):
+            erase(tmp_path, request_id="a")
+    assert request_ids(tmp_path) == ["a", "b"]
+    assert erase(tmp_path, request_id="a").predictions == 1
+
+
+def test_a_file_that_is_removed_while_it_is_erased_from_stays_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / PREDICTIONS).write_bytes(lines(prediction("a"), prediction("b")))
+    copystat = shutil.copystat
+
+    def removed_before(path: Path, other: Path) -> None:
+        path.unlink()
+        copystat(path, other)
+
+    monkeypatch.setattr(shutil, "copystat", removed_before)
+    assert erase(tmp_path, request_id="a") == Erased()
+    assert names(tmp_path) == ["forgotten.jsonl"]
 
 
 def test_records_of_later_kinds_that_name_it_are_erased_as_well(tmp_path: Path) -> None:

@@ -1,9 +1,14 @@
 """The log on an object store: every record once, and none that is forgotten, whichever spool it still is in."""
 
+import tracemalloc
+from collections import Counter
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
+import obstore
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -204,6 +209,29 @@ def test_old_files_are_removed_and_the_oldest_of_too_many(log: ObjectLog) -> Non
     assert shown(log) == ["r1", "r3", "r4"]
     assert log.tidy(keep_bytes=10 * size, keep_seconds=1.5 * DAY, now=NOON + 5 * DAY) == 2
     assert shown(log) == ["r4"]
+
+
+def test_however_many_files_there_are_they_are_not_all_held_to_see_which_are_old(
+    log: ObjectLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listed = Counter[int]()
+
+    def many(_: object, prefix: str, **__: object) -> Iterator[list[dict[str, object]]]:
+        kind, at = prefix.rpartition("/")[2], datetime.fromtimestamp(NOON, UTC)
+        for batch in range(40):
+            listed[batch] += 1
+            begun = [NOON + 60 * (50 * batch + number) for number in range(50)]
+            names = [file_name(kind, time, "0123abcd", number) for number, time in enumerate(begun)]
+            yield [{"path": f"{prefix}/{name}", "size": 1, "last_modified": at} for name in names]
+
+    monkeypatch.setattr(obstore, "list", many)
+    tracemalloc.start()
+    try:
+        assert log.tidy(keep_bytes=1_990, keep_seconds=DAY, now=NOON + DAY) == 20
+        assert tracemalloc.get_traced_memory()[1] < 600_000
+    finally:
+        tracemalloc.stop()
+    assert listed == {0: 4} | dict.fromkeys(range(1, 40), 2), "once for the bytes, and as far as files are old"
 
 
 def test_a_log_is_where_its_address_says(tmp_path: Path, store: ObjectStore) -> None:

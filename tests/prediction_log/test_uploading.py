@@ -78,6 +78,63 @@ def test_while_the_store_is_away_files_wait_and_then_all_of_them_go(
     assert (there(url), log_files(tmp_path)) == (["a", "b"], [])
 
 
+def spooled(spool: Path, *ids: str, hour: int = 12, process: str = "0123abcd") -> None:
+    """Have files in a spool, one of each request, the oldest first."""
+    for number, id_ in enumerate(ids):
+        (spool / f"predictions-20260801T{hour}000{number}-{process}-{number}.jsonl").write_bytes(lines(prediction(id_)))
+
+
+def test_files_that_the_store_does_not_take_keep_no_others_waiting(
+    tmp_path: Path, store: ObjectStore, url: str
+) -> None:
+    spooled(tmp_path, "a", "b", "c", "d", process="0bad0bad")
+    spooled(tmp_path, "e", "f", hour=13)
+    with store.failing(status=403, methods=["PUT"], path="0bad0bad"), uploading(tmp_path, url) as uploads:
+        until(lambda: uploads.state().uploaded == 2)
+        until(lambda: uploads.state().waiting == 4 and uploads.state().problem is not None)
+        assert "is refused by its store" in (uploads.state().problem or "")
+        assert there(url) == ["e", "f"]
+        store.fail()
+        until(lambda: uploads.state().waiting == 0 and uploads.state().problem is None)
+    assert there(url) == ["a", "b", "c", "d", "e", "f"]
+
+
+def test_of_a_store_that_takes_nothing_few_files_are_asked_at_once(
+    tmp_path: Path, store: ObjectStore, url: str
+) -> None:
+    spooled(tmp_path, *"abcdefghi")
+    uploads = Uploads(tmp_path, url, first_pause=60)
+    with store.failing(status=403, methods=["PUT"], path="0123abcd"):
+        uploads.start()
+        until(lambda: uploads.state().problem is not None)
+        asked = [one for one in store.asked() if one.startswith("PUT") and "0123abcd" in one]
+        assert (len(asked), uploads.state().waiting) == (3, 9)
+        store.fail()
+    assert uploads.close(20)
+    assert there(url) == list("abcdefghi")
+
+
+def test_a_file_that_cannot_be_removed_here_keeps_no_others_waiting(
+    tmp_path: Path, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spooled(tmp_path, "a", "b")
+    stuck, unlink = min(tmp_path.iterdir()), Path.unlink
+
+    def cannot_be_removed(path: Path, missing_ok: bool = False) -> None:
+        if path == stuck:
+            raise PermissionError(13, "Permission denied", str(path))
+        unlink(path, missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", cannot_be_removed)
+    with uploading(tmp_path, url) as uploads:
+        until(lambda: uploads.state().problem is not None)
+        assert f"Permission denied: '{stuck}'" in (uploads.state().problem or "")
+        assert [file.path for file in log_files(tmp_path)] == [stuck]
+        monkeypatch.setattr(Path, "unlink", unlink)
+        until(lambda: uploads.state().problem is None)
+    assert there(url) == ["a", "b"]
+
+
 def test_the_spool_keeps_so_much_the_oldest_goes_first_and_is_counted(
     tmp_path: Path, store: ObjectStore, url: str
 ) -> None:

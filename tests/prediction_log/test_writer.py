@@ -185,10 +185,10 @@ def test_a_flush_does_not_wait_for_old_files_to_be_removed(tmp_path: Path, monke
 def test_what_a_killed_erasure_left_is_removed_after_an_hour(tmp_path: Path) -> None:
     left = tmp_path / "predictions-20260801T120000-0123abcd-1.jsonl.rewriting"
     left.write_bytes(b"x")
-    with writing(tmp_path, clock=lambda: left.stat().st_mtime + 3_500):
+    with writing(tmp_path, clock=lambda: left.stat().st_ctime + 3_500):
         time.sleep(0.1)
     assert left.exists()
-    now = left.stat().st_mtime + 3_601
+    now = left.stat().st_ctime + 3_601
     with writing(tmp_path, clock=lambda: now):
         until(lambda: not left.exists())
 

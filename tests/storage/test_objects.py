@@ -9,6 +9,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
+from storage import clients
 from storage.objects import Changed, Objects, StoreAway, Tag, UnsafeStore
 from tests.object_store import ObjectStore
 
@@ -108,6 +109,33 @@ def test_who_was_not_told_of_its_success_is_told_when_it_asks_again(objects: Obj
     assert objects.read("a") == b"2"
 
 
+def test_a_writer_asks_again_while_another_one_is_in_its_way(objects: Objects, store: ObjectStore) -> None:
+    with store.failing(status=409, requests=2, methods=["PUT"]):
+        tag = objects.create("a", b"1")
+    with store.failing(status=409, requests=2, methods=["PUT"]):
+        assert objects.create("a", b"1") == tag, "the other one has written the same"
+    with store.failing(status=409, requests=2, methods=["PUT"]), pytest.raises(FileExistsError):
+        objects.create("a", b"2")
+    with store.failing(status=409, requests=6, methods=["PUT"]):
+        objects.replace("a", b"2", tag)
+    assert objects.read("a") == b"2"
+
+
+def test_a_store_that_always_tells_of_another_writer_is_told_of(
+    store: ObjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("storage.objects.CONFLICT_SECONDS", 0.01)
+    objects = Objects(store.new_url(), retry_seconds=0.1)
+    tag = objects.create("a", b"1")
+    asking: list[Callable[[], object]] = [lambda: objects.create("b", b"1"), lambda: objects.replace("a", b"2", tag)]
+    with store.failing(status=409, methods=["PUT"]):
+        for ask in asking:
+            with pytest.raises(StoreAway, match=r"cannot be written, for its store tells of another writer each time"):
+                ask()
+    assert [entry.name for entry in objects.entries()] == ["a"]
+    assert objects.read("a") == b"1"
+
+
 def test_objects_are_listed_by_their_beginnings(objects: Objects) -> None:
     for name in ("b", "a/1", "a/2/3", "ab", "c/1"):
         objects.write(name, name.encode())
@@ -173,6 +201,22 @@ def test_a_store_that_nobody_listens_for_is_told_of(monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("AWS_ENDPOINT", "http://127.0.0.1:9")
     with pytest.raises(StoreAway, match=r"s3://bucket/x/a cannot be reached or its store fails"):
         Objects("s3://bucket/x", retry_seconds=0.1).read("a")
+
+
+def test_a_large_object_may_take_longer_to_send_than_an_answer_may(
+    store: ObjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clients, "READ_SECONDS", 0.3)
+    objects = Objects(store.new_url(), retry_seconds=0.1)
+    large = bytes(clients.QUICK_BYTES + 1)
+    with store.failing(seconds=0.9, methods=["PUT"]):
+        tag = objects.create("a", large)
+        objects.replace("a", large + b"1", tag)
+        objects.write("b", large)
+        with pytest.raises(StoreAway):
+            objects.write("c", b"a small one is not waited for like that")
+    assert objects.read("a") == large + b"1"
+    assert objects.read("b") == large
 
 
 def test_a_store_that_keeps_conditions_passes_and_keeps_nothing(objects: Objects) -> None:
