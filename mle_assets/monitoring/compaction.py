@@ -30,8 +30,15 @@ PREFIXES: dict[Kind, str] = {"answers": PREDICTIONS, "feedback": FEEDBACK}
 """How the files of the log begin that a kind of table is made from."""
 
 _LATEST = "latest.json"
-_ONCE = ["time", "request_id", "index"]
-"""Two rows that are the same in these are one: a client may use an id again, but not in the same microsecond."""
+_ANSWERED_ONCE = ["time", "request_id", "index"]
+_ONCE: dict[Kind, list[str]] = {
+    "answers": _ANSWERED_ONCE,
+    "feedback": [*_ANSWERED_ONCE, "price", "category", "observed_at"],
+}
+"""Two rows that are the same in these are one: a client may use an id again, but not in the same microsecond.
+
+All that one request tells has one time, so feedback that says something else corrects what was told before it.
+"""
 
 ByDay = dict[int, list[Any]]
 
@@ -257,7 +264,8 @@ def _merge(
         gone_new, gone_before = forgetting.erases(kind, new), forgetting.erases(kind, stays)
         lost, of_before = lost + int(gone_new.sum()), of_before + int(gone_before.sum())
         rows = pa.concat_tables([stays.filter(pa.array(~gone_before)), new.filter(pa.array(~gone_new))])
-        again = rows.select(_ONCE).to_pandas().duplicated().to_numpy()
+        # The last of them stays: after "10, 500, 10" it is 10 that counts.
+        again = rows.select(_ONCE[kind]).to_pandas().duplicated(keep="last").to_numpy()
         doubled += int(again.sum())
         counts[day] = rows.num_rows - int(again.sum())
         if new.num_rows or counts[day] != before.num_rows:

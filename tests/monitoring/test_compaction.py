@@ -110,6 +110,18 @@ def test_the_funnel_says_what_became_of_every_line(log: Path, place: Place) -> N
     assert (done.files_done, done.files_open, done.rows, done.feedback_rows) == (2, 1, 2, 2)
 
 
+def test_of_several_told_in_one_request_a_correction_is_kept_and_a_line_that_is_read_twice_is_not(
+    log: Path, place: Place
+) -> None:
+    write(log, [told("a", price=10.0), told("a", price=500.0), told("a", price=10.0)], "feedback")
+    assert run(log, place).feedback == Funnel(lines=3, doubled=1, kept=2)
+    assert rows(place, "feedback")["price"].tolist() == [500.0, 10.0]
+    # As a back-up that is played back under other names has it.
+    write(log, [told("a", price=500.0), told("a", price=10.0), told("a", price_category="Lux")], "feedback")
+    assert run(log, place).feedback == Funnel(lines=3, doubled=2, kept=1)
+    assert rows(place, "feedback")["category"].tolist() == [-1, -1, 3]
+
+
 def test_a_file_that_is_done_is_read_once(log: Path, place: Place) -> None:
     write(log, [answered("a")])
     assert run(log, place).answers.lines == 1
