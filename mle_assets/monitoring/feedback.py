@@ -13,6 +13,9 @@ from mle_assets.monitoring.live import UNKNOWN
 from mle_assets.monitoring.tables import DAY, KEY
 from model_registry.market import Market
 
+SKEW_SECONDS = 5.0
+"""By so much the clocks of services may differ: what one says it was told before another says it answered."""
+
 _KEY = list(KEY)
 
 
@@ -52,14 +55,12 @@ def join(
 ) -> Joined:
     """What was told of answers (time, request_id, index, version), in their order.
 
-    Of what was told of one answer the latest wins; of answers with the same key, the latest is meant. A price is put
-    into a category with the limits of the market as it was when the version that answered was made, which `market_of`
-    knows. `elsewhere` gives, for those that no answer is found of, request ids of "late" and "other_markets".
+    Of answers with the same key the latest is meant that had been given when it was told (see SKEW_SECONDS); of what
+    was told of one answer the latest wins, and of what was told at once the last. A price is put into a category with
+    the limits of the market as it was when the version that answered was made, which `market_of` knows. `elsewhere`
+    gives, for those that no answer is found of, request ids of "late" and "other_markets".
     """
-    latest = feedback.sort_values("time", kind="stable").drop_duplicates(_KEY, keep="last")
-    meant = answers[[*_KEY, "time", "version"]].reset_index(names="place")
-    meant = meant.sort_values("time", kind="stable").drop_duplicates(_KEY, keep="last")
-    pairs = latest.merge(meant, on=_KEY, how="left", suffixes=("", "_answered"))
+    pairs = _pairs(answers, feedback).drop_duplicates(["key", "place"], keep="last")
     found = pairs["place"].notna().to_numpy()
     lost = _lost(pairs.loc[~found, "request_id"], elsewhere)
     late = found & ((pairs["time"] - pairs["time_answered"]).to_numpy() > late_days * DAY)
@@ -70,7 +71,7 @@ def join(
     truth[places], price[places] = codes[joined], pairs.loc[joined, "price"].to_numpy()
     counts = Told(
         told=len(feedback),
-        superseded=len(feedback) - len(latest),
+        superseded=len(feedback) - len(pairs),
         late=int(late.sum()) + lost["late"],
         other_markets=lost["other_markets"],
         orphans=int((~found).sum()) - sum(lost.values()),
@@ -79,6 +80,21 @@ def join(
         joined=len(places),
     )
     return Joined(truth, price, counts)
+
+
+def _pairs(answers: pd.DataFrame, feedback: pd.DataFrame) -> pd.DataFrame:
+    """All that was told, in the order of its time, beside the answer that is meant, as `place` and `time_answered`."""
+    keys = pd.concat([answers[_KEY], feedback[_KEY]]).groupby(_KEY, sort=False).ngroup().to_numpy()
+    given = answers[["time", "version"]].rename(columns={"time": "time_answered"})
+    given = given.assign(place=np.arange(len(given)), key=keys[: len(answers)])
+    told = feedback.assign(until=feedback["time"] + SKEW_SECONDS, key=keys[len(answers) :])
+    return pd.merge_asof(
+        told.sort_values("time", kind="stable"),
+        given.sort_values("time_answered", kind="stable"),
+        left_on="until",
+        right_on="time_answered",
+        by="key",
+    )
 
 
 def _lost(ids: pd.Series, elsewhere: Callable[[], Mapping[str, Iterable[pd.Series]]]) -> dict[str, int]:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mle_assets.monitoring.feedback import Joined, Told, join
+from mle_assets.monitoring.feedback import SKEW_SECONDS, Joined, Told, join
 from mle_assets.monitoring.tables import rows_of_answers, rows_of_feedback
 from model_registry.market import NEW_YORK, Market
 from prediction_log.record import Feedback, Prediction
@@ -62,6 +62,23 @@ def test_each_listing_of_a_batch_has_its_own_truth() -> None:
 
 def test_an_id_that_a_client_used_again_means_its_last_answer() -> None:
     assert joined([answered("a", NOON + 5), answered("a", NOON)], [told("a")]).truth.tolist() == [1, -1]
+
+
+def test_what_was_told_before_an_answer_is_about_one_of_before() -> None:
+    # A client that calls its requests as its listings are called: asked, told, and asked anew after a renovation.
+    asked_twice = [answered("a"), answered("a", NOON + 20 * DAY)]
+    found = joined(asked_twice, [told("a", NOON + DAY, price=50.0)])
+    assert (found.truth.tolist(), found.counts) == ([0, -1], Told(told=1, joined=1))
+    found = joined(asked_twice, [told("a", NOON + DAY, price=50.0), told("a", NOON + 21 * DAY, price=500.0)])
+    assert (found.truth.tolist(), found.counts) == ([0, 3], Told(told=2, joined=2))
+    before = {"late": [pd.Series(["a"])]}
+    assert joined([answered("a")], [told("a", NOON - DAY)], before).counts == Told(told=1, late=1)
+
+
+def test_clocks_of_services_may_differ_by_some_seconds() -> None:
+    feedback = [told("a", NOON - SKEW_SECONDS), told("b", NOON - SKEW_SECONDS - 1)]
+    found = joined([answered("a"), answered("b")], feedback)
+    assert (found.truth.tolist(), found.counts) == ([1, -1], Told(told=2, orphans=1, joined=1))
 
 
 def test_what_comes_too_late_is_counted_and_not_taken() -> None:
