@@ -11,9 +11,7 @@ import pandas as pd
 
 from mle_assets.code_version import code_version
 from mle_assets.evaluation.intervals import wilson_interval
-from mle_assets.evaluation.slices import SLICED_BY
 from mle_assets.io_managers import FolderIOManager
-from mle_assets.listings.labelled import COLUMNS as LABELLED_COLUMNS
 from mle_assets.listings.labelled import LabelledListings
 from mle_assets.monitoring.feedback import Joined, join
 from mle_assets.monitoring.inputs import DriftReport, champion_of, manifests_in
@@ -27,6 +25,7 @@ from mle_assets.pictures.metadata import Pictures
 from mle_assets.pictures.monitoring import DayOfAnswers, accuracy_chart
 from mle_assets.places import place_at
 from mle_assets.release.champion import Release
+from model_registry.listing import FEATURES
 from model_registry.manifest import Manifest
 from model_registry.market import Market
 
@@ -36,13 +35,14 @@ COLUMNS = (
     "version",
     "category",
     *PROBABILITIES,
-    *SLICED_BY,
+    "id",
+    *FEATURES,
     "shadow",
     "shadow_category",
     *SHADOW_PROBABILITIES,
     "shadow_missed",
 )
-"""What of an answer its figures are made from."""
+"""What of an answer its figures are made from, and what `LabelledListings` keeps of its listing."""
 
 
 def ids_elsewhere(artefacts: FolderIOManager, market: str, since: float) -> Mapping[str, Iterable[pd.Series]]:
@@ -102,10 +102,8 @@ def live_performance(
     """
     registry, now = release.registries().of(market.name), time.time()
     manifest, since = manifests_in(registry), now - monitoring.feedback_days * DAY
-    # What is learned from needs all of a listing, figures only what they are sliced by.
-    columns = {*COLUMNS, *(LABELLED_COLUMNS if labelled_listings.used else ())} - {"price"}
     with place_at(artefacts.folder).in_words():
-        answers, joined = join_feedback(artefacts, market.name, manifest, since, monitoring.feedback_days, columns)
+        answers, joined = join_feedback(artefacts, market.name, manifest, since, monitoring.feedback_days, COLUMNS)
         priced = answers.assign(price=joined.price)[~np.isnan(joined.price)]
         labelled_listings.keep(market.name, priced)
     report = live_report(answers, joined, champion_of(registry), manifest, since, now)
@@ -135,6 +133,7 @@ def live_metadata(report: LiveReport, drawn: Mapping[str, Any]) -> dict[str, Any
         "estimate": current.estimate.reason,
         "answers": figures.answers,
         "labelled": figures.labelled,
+        "listings": figures.listings,
         **drawn,
         **{name: round(number, 4) for name, number in numbers.items() if number is not None},
         **live_tables(report),
@@ -144,9 +143,9 @@ def live_metadata(report: LiveReport, drawn: Mapping[str, Any]) -> dict[str, Any
 def live_pictures(report: LiveReport) -> dict[str, Picture]:
     """The accuracy day by day; none where no truth is known."""
     days = [
-        DayOfAnswers(one.day, one.version, one.right / one.labelled, *wilson_interval(one.right, one.labelled))
+        DayOfAnswers(one.day, one.version, one.right / one.listings, *wilson_interval(one.right, one.listings))
         for one in report.days
-        if one.labelled
+        if one.listings
     ]
     tested = {
         name: (one.test_accuracy, one.test_interval.low, one.test_interval.high)
