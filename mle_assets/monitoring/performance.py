@@ -45,18 +45,23 @@ COLUMNS = (
 """What of an answer its figures are made from, and what `LabelledListings` keeps of its listing."""
 
 
-def ids_elsewhere(artefacts: FolderIOManager, market: str, since: float) -> Mapping[str, Iterable[pd.Series]]:
-    """The request ids of answers of before a moment, and of those of other markets, table by table."""
+def ids_elsewhere(
+    artefacts: FolderIOManager, market: str, since: float, first: float, last: float
+) -> Mapping[str, Iterable["pd.Series[str]"]]:
+    """The request ids of answers of before a moment, and of those of other markets on the days from first to last.
 
-    def ids(tables: DayTables, until: float = np.inf) -> Iterator[pd.Series]:
-        for day in tables.days("answers"):
-            if day * DAY < until:
+    Table by table, the latest first; none is fetched before its turn comes.
+    """
+
+    def ids(tables: DayTables, first: float, last: float) -> Iterator["pd.Series[str]"]:
+        for day in reversed(tables.days("answers")):
+            if first < (day + 1) * DAY and day * DAY <= last:
                 yield tables.of_day("answers", day, ["request_id"]).to_pandas()["request_id"]
 
     others = (name for name in place_at(artefacts.folder).places() if name != market)
     return {
-        "late": ids(tables_of(artefacts, market), until=since),
-        "other_markets": (column for name in others for column in ids(tables_of(artefacts, name))),
+        "late": ids(tables_of(artefacts, market), -np.inf, since),
+        "other_markets": (column for name in others for column in ids(tables_of(artefacts, name), first, last)),
     }
 
 
@@ -76,7 +81,7 @@ def join_feedback(
 
     tables = tables_of(artefacts, market)
     answers, feedback = tables.since("answers", since, tuple(columns)), tables.since("feedback", since)
-    return answers, join(answers, feedback, market_of, lambda: ids_elsewhere(artefacts, market, since), late_days)
+    return answers, join(answers, feedback, market_of, partial(ids_elsewhere, artefacts, market, since), late_days)
 
 
 @dg.asset(

@@ -1,6 +1,7 @@
 """What was told is put beside the answer that it is about: the latest, in time, once."""
 
 import dataclasses
+from collections.abc import Iterable, Iterator
 
 import msgspec
 import pandas as pd
@@ -26,7 +27,7 @@ def joined(
     answers: list[Prediction], feedback: list[Feedback], elsewhere: dict[str, list[pd.Series]] | None = None
 ) -> Joined:
     tables = rows_of_answers(answers, "a").to_pandas(), rows_of_feedback(feedback, "f").to_pandas()
-    return join(*tables, market_of, lambda: elsewhere or {}, late_days=28)
+    return join(*tables, market_of, lambda *_: elsewhere or {}, late_days=28)
 
 
 def test_a_price_is_the_category_of_the_market_of_the_version_that_answered() -> None:
@@ -62,6 +63,24 @@ def test_each_listing_of_a_batch_has_its_own_truth() -> None:
 
 def test_an_id_that_a_client_used_again_means_its_last_answer() -> None:
     assert joined([answered("a", NOON + 5), answered("a", NOON)], [told("a")]).truth.tolist() == [1, -1]
+
+
+def test_once_it_is_known_whose_all_is_no_more_is_looked_up() -> None:
+    def columns() -> Iterator[pd.Series]:
+        yield pd.Series(["lisbons"])
+        pytest.fail("another table was fetched")
+
+    asked_for: list[tuple[float, float]] = []
+
+    def elsewhere(first: float, last: float) -> dict[str, Iterable[pd.Series]]:
+        asked_for.append((first, last))
+        return {"late": [], "other_markets": columns()}
+
+    answers = rows_of_answers([answered("a")], "a").to_pandas()
+    feedback = rows_of_feedback([told("lisbons", NOON), told("lisbons", NOON + DAY, index=1)], "f").to_pandas()
+    counts = join(answers, feedback, market_of, elsewhere, late_days=28).counts
+    assert counts == Told(told=2, other_markets=2)
+    assert asked_for == [(NOON - 28 * DAY, NOON + DAY + SKEW_SECONDS)]
 
 
 def test_what_was_told_before_an_answer_is_about_one_of_before() -> None:
