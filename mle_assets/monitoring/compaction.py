@@ -115,29 +115,36 @@ def compact(log: Log, place: Place, market: str, *, keep_days: int, now: float) 
         if everywhere:
             forgetting.learn(tables.of_day("answers", day) for day in tables.days("answers"))
         into = _Into(tables, forgetting, {kind: dict(ledger.rows.get(kind, {})) for kind in PREFIXES})
-        done = list[LogFile]()
+        done, gone = list[LogFile](), list[LogFile]()
+
+        def take(kind: Kind, portion: list[LogFile], *, everywhere: bool) -> None:
+            read = read_portion(log, kind, portion, market)
+            # What was read of a file before it was gone stays.
+            found = [file for file in portion if file not in read.gone]
+            into.take(kind, read, found, everywhere=everywhere)
+            gone.extend(read.gone)
+            done.extend(file for file in found if not file.open)
+
         # Feedback first: once the answers are erased, nothing tells any longer whose it was.
         kinds: tuple[Kind, ...] = ("feedback", "answers")
         for kind in kinds:
             files = [file for file in untaken if file.prefix == PREFIXES[kind]]
             *parts, last = portions(files)
             for portion in parts:
-                into.take(kind, read_portion(log, kind, portion, market), portion, everywhere=False)
-                done += [file for file in portion if not file.open]
+                take(kind, portion, everywhere=False)
                 # Whoever comes to the end tells of erasures and of what is missing.
-                so_far = ledger.next(look.files, done, ledger.forgotten, first)
+                so_far = ledger.next(look.files, done, gone, ledger.forgotten, first)
                 msgspec.structs.replace(so_far, missing=ledger.missing, rows=into.rows).write(place)
-            into.take(kind, read_portion(log, kind, last, market), last, everywhere=everywhere)
-            done += [file for file in last if not file.open]
+            take(kind, last, everywhere=everywhere)
         _expire(tables, first_day)
-        written = ledger.next(look.files, done, look.digest, first)
+        written = ledger.next(look.files, done, gone, look.digest, first)
         written = msgspec.structs.replace(written, rows={kind: tables.rows(kind, into.rows[kind]) for kind in PREFIXES})
         written.write(place)
         return Compaction(
             answers=into.funnels["answers"],
             feedback=into.funnels["feedback"],
             files_done=len(done),
-            files_open=len(untaken) - len(done),
+            files_open=len(untaken) - len(done) - len(gone),
             erased=into.erased,
             rows=sum(written.rows["answers"].values()),
             feedback_rows=sum(written.rows["feedback"].values()),

@@ -43,10 +43,14 @@ class Funnel(msgspec.Struct, frozen=True):
 
 
 class Portion(NamedTuple):
-    """What some files hold of a market, as rows by day, and the funnel so far: forgotten and doubled come later."""
+    """What some files hold of a market, as rows by day, and the funnel so far: forgotten and doubled come later.
+
+    `gone` are the files of which nothing is left: removed since they were listed.
+    """
 
     funnel: Funnel
     by_day: ByDay
+    gone: tuple[LogFile, ...] = ()
 
 
 def portions(files: Sequence[LogFile]) -> Iterator[list[LogFile]]:
@@ -77,18 +81,21 @@ def read_portion(log: Log, kind: Kind, files: Sequence[LogFile], market: str) ->
         funnel += of_file.funnel
         for day, rows in of_file.by_day.items():
             by_day[day] += rows
-    return Portion(funnel, dict(by_day))
+    return Portion(funnel, dict(by_day), tuple(file for of_file in found for file in of_file.gone))
 
 
 def _read(log: Log, kind: Kind, file: LogFile, market: str) -> Portion:
-    funnel, by_day = Funnel(), defaultdict[int, list[Any]](list)
+    funnel, by_day, blocks = Funnel(), defaultdict[int, list[Any]](list), 0
     for block in log.read(file):
+        blocks += 1
         rows, misplaced, elsewhere = _rows(kind, block, market)
         funnel += Funnel(block.lines, block.cut, block.unknown + misplaced, elsewhere, kept=rows.num_rows)
         days = days_of(rows)
         for day in np.unique(days).tolist():
             by_day[day].append(rows.filter(pa.array(days == day)))
-    return Portion(funnel, dict(by_day))
+    # Of one that is done something comes, unless it is not there: an open one may have ended without a line.
+    gone = (file,) if file.size and not file.open and not blocks else ()
+    return Portion(funnel, dict(by_day), gone)
 
 
 def _rows(kind: Kind, block: Read, market: str) -> tuple[Any, int, int]:

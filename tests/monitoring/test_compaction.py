@@ -165,6 +165,51 @@ def test_a_file_that_was_removed_before_it_was_read_is_missed_once(log: Path, pl
     assert run(log, place).missing == ()
 
 
+def removed_while_it_reads(log: Path, *numbers: int) -> FolderLog:
+    """A log that removes files of `log_of` once they were listed, as whoever tidies it may."""
+
+    class Tidied(FolderLog):
+        def files(self, since: float = 0.0) -> list[LogFile]:
+            found = super().files(since)
+            for file in found:
+                if file.number in numbers:
+                    file.path.unlink()
+            return found
+
+    return Tidied(log)
+
+
+@pytest.mark.parametrize(
+    ("removed", "missing"),
+    [
+        ((1, 2), ("predictions 1 to 2 of 0a1b2c3d",)),
+        ((2,), ("predictions 2 to 2 of 0a1b2c3d",)),
+        ((3, 4), ("predictions 3 to 4 of 0a1b2c3d",)),
+        ((1, 2, 3, 4), ("predictions 1 to 4 of 0a1b2c3d",)),
+    ],
+)
+def test_a_file_that_is_removed_after_it_was_listed_is_missed_once(
+    log: Path, place: Place, removed: tuple[int, ...], missing: tuple[str, ...]
+) -> None:
+    log_of(log, 1, 2, 3, 4)
+    done = compact(removed_while_it_reads(log, *removed), place, "new-york", keep_days=30, now=NOON)
+    assert (done.missing, done.files_done) == (missing, 4 - len(removed))
+    log_of(log, 5)
+    assert run(log, place).missing == ()
+    assert ids(place) == [f"r{number}" for number in range(1, 6) if number not in removed]
+
+
+def test_what_was_read_of_a_file_while_it_was_open_stays_where_it_is_removed_before_it_is_read_again(
+    log: Path, place: Place
+) -> None:
+    file = leave_open(log, [answered("r1")], number=1)
+    run(log, place)
+    file.rename(file.with_suffix(""))
+    log_of(log, 2)
+    assert compact(removed_while_it_reads(log, 1), place, "new-york", keep_days=30, now=NOON).missing
+    assert ids(place) == ["r1", "r2"]
+
+
 def test_a_run_that_was_killed_before_its_ledger_is_done_again_without_doubles(
     log: Path, place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
