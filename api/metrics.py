@@ -87,8 +87,8 @@ class Metrics:
             for name, what in {
                 "time_seconds": "When it was looked last how the champion fares, in seconds since 1970.",
                 "labelled": "Answers of the champion whose truth is known.",
-                "accuracy": "How many of those were right.",
-                "test_accuracy": "How many were on its test listings.",
+                "accuracy": "Of the different listings among those, the share that was answered right.",
+                "test_accuracy": "The share on its test listings.",
                 "below_test": "1 where it is right less often than on those, beyond chance.",
                 "drifted": "1 where listings asked about are not those that it learned from.",
             }.items()

@@ -22,7 +22,9 @@ from mle_assets.monitoring.live import assess
 from mle_assets.monitoring.performance import COLUMNS
 from mle_assets.monitoring.tables import DayTables
 from mle_assets.monitoring.window import served_in
+from mle_assets.places import FolderPlace
 from model_registry.market import NEW_YORK
+from prediction_log.logs import FolderLog
 from prediction_log.record import Feedback, LoggedListing, Prediction, Record
 from prediction_log.writer import LogWriter
 
@@ -76,16 +78,16 @@ def write(folder: Path) -> None:
 
 def tables(folder: Path) -> None:
     """The log's files as tables."""
-    print(compact(folder / "log", folder / "tables", "new-york", keep_days=30, now=NOW))
+    print(compact(FolderLog(folder / "log"), FolderPlace(folder / "tables"), "new-york", keep_days=30, now=NOW))
 
 
 def joined(folder: Path) -> None:
     """The join by itself, and live figures of it."""
     start = time.perf_counter()
-    kept = DayTables(folder / "tables")
+    kept = DayTables(FolderPlace(folder / "tables"))
     answers, told = kept.since("answers", NOW - 28 * 86_400, COLUMNS), kept.since("feedback", NOW - 28 * 86_400)
     read = time.perf_counter()
-    found = join(answers, told, lambda _: NEW_YORK, dict, 28)
+    found = join(answers, told, lambda _: NEW_YORK, lambda *_: {}, 28)
     done = time.perf_counter()
     live = assess("tree-0123456789ab", served_in(answers, found.truth), None, (0.7, 4_000))
     print(

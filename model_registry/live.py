@@ -10,11 +10,11 @@ from model_registry.store import Registry
 
 
 class Rival(msgspec.Struct, frozen=True, kw_only=True):
-    """The shadow beside the version, on listings that both answered and whose truth is known.
+    """The shadow beside the version, on the different listings that both answered and whose truth is known.
 
-    `asked` are the listings that it was to be asked about, `missed` those of them that it did not answer. `p_value` is
-    that of McNemar's mid-p test that both are right equally often; the difference is the shadow's log loss less the
-    version's, None without listings.
+    `asked` are the times that it was to be asked, `missed` those of them that it did not answer. `p_value` is that of
+    McNemar's mid-p test that both are right equally often; the difference is the shadow's log loss less the version's,
+    None without listings.
     """
 
     version: str
@@ -30,8 +30,9 @@ class Rival(msgspec.Struct, frozen=True, kw_only=True):
 class Live(msgspec.Struct, frozen=True, kw_only=True):
     """live/<version>.json: what is known of a version's answers, as of `at`; replaced by the next look.
 
-    `answers` are those looked at, given between `since` and `until`; of `labelled` ones the truth is known. Intervals
-    are of 95 %. `estimate` is what the accuracy would be if the model were as right as it was sure: no measurement.
+    `answers` are those looked at, given between `since` and `until`; of `labelled` ones the truth is known. The
+    figures are of the different `listings` among those (None where they were made before that was so); intervals are of
+    95 %. `estimate` is what the accuracy would be if the model were as right as it was sure: no measurement.
     `drifted` are the features whose listings are no longer those that the model learned from.
     """
 
@@ -56,6 +57,7 @@ class Live(msgspec.Struct, frozen=True, kw_only=True):
     estimate: float | None = None
     estimate_reason: str = ""
     rivals: tuple[Rival, ...] = ()
+    listings: int | None = None
 
 
 class LiveDamaged(Exception):

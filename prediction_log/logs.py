@@ -34,6 +34,8 @@ class Log(Protocol):
     """Its path or URL."""
     wait_seconds: float
     """A file that is done is worth a look when so much time has gone by since it was begun."""
+    at_once: int
+    """So many files are to be read at the same time: each may be long in coming."""
 
     def files(self, since: float = 0.0) -> list[LogFile]:
         """Both kinds of files, none twice: all of them, and where that costs much, only those begun since a moment."""
@@ -52,6 +54,7 @@ class FolderLog:
     """The log in a folder."""
 
     wait_seconds = 0.0
+    at_once = 1
 
     def __init__(self, folder: Path) -> None:
         """Read a folder, which need not be there."""

@@ -33,6 +33,8 @@ MOST_FILE = 1_000_000_000
 """Bytes of the largest object that is read; files are done when they have some millions."""
 WAIT_SECONDS = 900.0
 """Files are uploaded every minute, by each process: the tables are brought up to date when some have come together."""
+AT_ONCE = 16
+"""Files that are fetched at the same time: of small ones, nearly all the time is spent waiting for the store."""
 SKEW_SECONDS = 5.0
 """By so much the clocks of machines may differ: what was answered before an erasure is erased all the same."""
 
@@ -43,6 +45,7 @@ class ObjectLog:
     """The log beneath a URL; raises StoreAway where the store does not do what it is asked."""
 
     wait_seconds = WAIT_SECONDS
+    at_once = AT_ONCE
 
     def __init__(self, objects: Objects) -> None:
         """Lie beneath the URL of these."""

@@ -6,7 +6,6 @@ killed leaves nothing to be repaired: what it did not come to is done by the nex
 """
 
 import hashlib
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Self, cast
@@ -18,41 +17,27 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from mle_assets.monitoring.ledger import Ledger
-from mle_assets.monitoring.tables import DAY, SCHEMAS, DayTables, Kind, days_of, rows_of_answers, rows_of_feedback
+from mle_assets.monitoring.reading import ByDay, Funnel, Portion, portions, read_portion
+from mle_assets.monitoring.tables import DAY, SCHEMAS, DayTables, Kind
 from mle_assets.places import Place, replace_file
 from prediction_log.erasing import Forgetting
 from prediction_log.files import FEEDBACK, PREDICTIONS, LogFile
 from prediction_log.logs import Log
-from prediction_log.reader import Read
-from prediction_log.record import Feedback, Forgotten, Prediction
+from prediction_log.record import Forgotten
 
 PREFIXES: dict[Kind, str] = {"answers": PREDICTIONS, "feedback": FEEDBACK}
 """How the files of the log begin that a kind of table is made from."""
 
 _LATEST = "latest.json"
-_ONCE = ["time", "request_id", "index"]
-"""Two rows that are the same in these are one: a client may use an id again, but not in the same microsecond."""
+_ANSWERED_ONCE = ["time", "request_id", "index"]
+_ONCE: dict[Kind, list[str]] = {
+    "answers": _ANSWERED_ONCE,
+    "feedback": [*_ANSWERED_ONCE, "price", "category", "observed_at"],
+}
+"""Two rows that are the same in these are one: a client may use an id again, but not in the same microsecond.
 
-ByDay = dict[int, list[Any]]
-
-
-class Funnel(msgspec.Struct, frozen=True):
-    """What became of the lines that a run read: `lines` is the sum of all others.
-
-    Lines of a file that is still written are read by every run until it is done.
-    """
-
-    lines: int = 0
-    cut: int = 0
-    unknown: int = 0
-    other_markets: int = 0
-    forgotten: int = 0
-    doubled: int = 0
-    kept: int = 0
-
-    def __add__(self, other: Self) -> Self:
-        """The sum, part by part."""
-        return type(self)(*(getattr(self, name) + getattr(other, name) for name in self.__struct_fields__))
+All that one request tells has one time, so feedback that says something else corrects what was told before it.
+"""
 
 
 class Compaction(msgspec.Struct, frozen=True):
@@ -117,50 +102,50 @@ def news(look: Look, place: Place, begun_until: float = np.inf) -> str | None:
 def compact(log: Log, place: Place, market: str, *, keep_days: int, now: float) -> Compaction:
     """Bring a market's tables up to date with the log, and remove those of days that are `keep_days` old.
 
-    Raises OSError where the log cannot be read or the tables cannot be written.
+    Files are taken a portion at a time, and named in the ledger once they are in the tables: a run that is killed goes
+    on from there. Raises OSError where the log cannot be read or the tables cannot be written.
     """
     with place.alone():
         ledger, tables, look = Ledger.read(place), DayTables(place), Look.at(log)
-        untaken, digest = _untaken(look, ledger), look.digest
-        found: dict[Kind, list[LogFile]] = {
-            kind: [file for file in untaken if file.prefix == prefix] for kind, prefix in PREFIXES.items()
-        }
-        read: dict[Kind, tuple[Funnel, ByDay]] = {
-            kind: _read(log, kind, files, market) for kind, files in found.items()
-        }
+        untaken, first_day = _untaken(look, ledger), int(now // DAY) - keep_days + 1
+        first = f"{np.datetime64(first_day, 'D')}".replace("-", "")
         # What was forgotten since is to be erased from all tables; what was before, from what is new.
-        everywhere = digest != ledger.forgotten
+        everywhere = look.digest != ledger.forgotten
         forgetting = _Forgetting(log.erasures().forgotten)
-        forgetting.learn(row for rows in read["answers"][1].values() for row in rows)
         if everywhere:
             forgetting.learn(tables.of_day("answers", day) for day in tables.days("answers"))
-        rows = {kind: dict(ledger.rows.get(kind, {})) for kind in PREFIXES}
+        into = _Into(tables, forgetting, {kind: dict(ledger.rows.get(kind, {})) for kind in PREFIXES})
+        done, gone = list[LogFile](), list[LogFile]()
+
+        def take(kind: Kind, portion: list[LogFile], *, everywhere: bool) -> None:
+            read = read_portion(log, kind, portion, market)
+            # What was read of a file before it was gone stays.
+            found = [file for file in portion if file not in read.gone]
+            into.take(kind, read, found, everywhere=everywhere)
+            gone.extend(read.gone)
+            done.extend(file for file in found if not file.open)
+
         # Feedback first: once the answers are erased, nothing tells any longer whose it was.
-        funnels, erased = dict[Kind, Funnel](), 0
         kinds: tuple[Kind, ...] = ("feedback", "answers")
         for kind in kinds:
-            funnel, by_day = read[kind]
-            names = [file.name for file in found[kind]]
-            merged = _merge(tables, kind, by_day, names, forgetting, everywhere=everywhere)
-            lost, doubled, of_before = merged.lost, merged.doubled, merged.of_before
-            rows[kind] |= merged.rows
-            kept = funnel.kept - lost - doubled
-            funnels[kind] = msgspec.structs.replace(funnel, forgotten=lost, doubled=doubled, kept=kept)
-            erased += of_before
-        first_day = int(now // DAY) - keep_days + 1
+            files = [file for file in untaken if file.prefix == PREFIXES[kind]]
+            *parts, last = portions(files)
+            for portion in parts:
+                take(kind, portion, everywhere=False)
+                # Whoever comes to the end tells of erasures and of what is missing.
+                so_far = ledger.next(look.files, done, gone, ledger.forgotten, first)
+                msgspec.structs.replace(so_far, missing=ledger.missing, rows=into.rows).write(place)
+            take(kind, last, everywhere=everywhere)
         _expire(tables, first_day)
-        files = [file for of_kind in found.values() for file in of_kind]
-        done = [file for file in files if not file.open]
-        first = f"{np.datetime64(first_day, 'D')}".replace("-", "")
-        written = ledger.next(look.files, done, digest, first)
-        written = msgspec.structs.replace(written, rows={kind: tables.rows(kind, rows[kind]) for kind in PREFIXES})
+        written = ledger.next(look.files, done, gone, look.digest, first)
+        written = msgspec.structs.replace(written, rows={kind: tables.rows(kind, into.rows[kind]) for kind in PREFIXES})
         written.write(place)
         return Compaction(
-            answers=funnels["answers"],
-            feedback=funnels["feedback"],
+            answers=into.funnels["answers"],
+            feedback=into.funnels["feedback"],
             files_done=len(done),
-            files_open=len(files) - len(done),
-            erased=erased,
+            files_open=len(untaken) - len(done) - len(gone),
+            erased=into.erased,
             rows=sum(written.rows["answers"].values()),
             feedback_rows=sum(written.rows["feedback"].values()),
             days=len(written.rows["answers"]),
@@ -172,30 +157,6 @@ def _untaken(look: Look, ledger: Ledger) -> list[LogFile]:
     return [file for file in look.files if not ledger.has(file)]
 
 
-def _read(log: Log, kind: Kind, files: Iterable[LogFile], market: str) -> tuple[Funnel, ByDay]:
-    """What some files hold of a market, as rows by day, and the funnel so far: forgotten and doubled come later."""
-    funnel, by_day = Funnel(), defaultdict[int, list[Any]](list)
-    for file in files:
-        for block in log.read(file):
-            rows, misplaced, elsewhere = _rows(kind, block, market)
-            funnel += Funnel(block.lines, block.cut, block.unknown + misplaced, elsewhere, kept=rows.num_rows)
-            days = days_of(rows)
-            for day in np.unique(days).tolist():
-                by_day[day].append(rows.filter(pa.array(days == day)))
-    return funnel, dict(by_day)
-
-
-def _rows(kind: Kind, block: Read, market: str) -> tuple[Any, int, int]:
-    """A market's rows in a block, how many records are not of that kind, and how many are other markets'."""
-    if kind == "feedback":
-        told = [record for record in block.records if isinstance(record, Feedback)]
-        return rows_of_feedback(told, block.file.name), len(block.records) - len(told), 0
-    predictions = [record for record in block.records if isinstance(record, Prediction)]
-    ours = [one for one in predictions if one.market == market]
-    misplaced, elsewhere = len(block.records) - len(predictions), len(predictions) - len(ours)
-    return rows_of_answers(ours, block.file.name), misplaced, elsewhere
-
-
 class _Forgetting:
     """Which rows are to be erased; knows which few are worth asking about."""
 
@@ -205,12 +166,14 @@ class _Forgetting:
         self._listings = {one.listing_id for one in forgotten if one.listing_id is not None}
         self._answered = set[str]()
 
-    def learn(self, tables: Iterable[Any]) -> None:
-        """See whose answers are to be erased: what was told of them goes with them."""
+    def learn(self, tables: Iterable[Any]) -> bool:
+        """See whose answers are to be erased: what was told of them goes with them. Whether there are more of them."""
+        before = len(self._answered)
         if self._listings:
             for rows in tables:
                 erased = rows.filter(pa.array(self.erases("answers", rows)))
                 self._answered.update(erased["request_id"].to_pylist())
+        return len(self._answered) > before
 
     def erases(self, kind: Kind, rows: Any) -> NDArray[np.bool_]:
         """Which rows of a table are to be erased: (n,)."""
@@ -235,6 +198,29 @@ def _is_in(column: Any, values: Iterable[Any]) -> NDArray[np.bool_]:
     return cast("NDArray[np.bool_]", pc.is_in(column, value_set=wanted).to_numpy())
 
 
+class _Into:
+    """The tables that a run puts rows into: how many rows each day has then, and what became of all lines."""
+
+    def __init__(self, tables: DayTables, forgetting: _Forgetting, rows: dict[str, dict[int, int]]) -> None:
+        self._tables, self._forgetting = tables, forgetting
+        self.rows, self.erased = rows, 0
+        self.funnels = dict.fromkeys(PREFIXES, Funnel())
+
+    def take(self, kind: Kind, read: Portion, files: Sequence[LogFile], *, everywhere: bool) -> None:
+        """Put what some files hold into the tables, and erase what is forgotten: from all tables, where it is new."""
+        if kind == "answers" and self._forgetting.learn(rows for of_day in read.by_day.values() for rows in of_day):
+            # Of answers that came after they were forgotten, what was told may have been taken already.
+            self.take("feedback", Portion(Funnel(), {}), [], everywhere=True)
+        names = [file.name for file in files]
+        merged = _merge(self._tables, kind, read.by_day, names, self._forgetting, everywhere=everywhere)
+        kept = read.funnel.kept - merged.lost - merged.doubled
+        self.funnels[kind] += msgspec.structs.replace(
+            read.funnel, forgotten=merged.lost, doubled=merged.doubled, kept=kept
+        )
+        self.rows[kind] |= merged.rows
+        self.erased += merged.of_before
+
+
 class _Merged(NamedTuple):
     """How many new rows are forgotten, how many were there already, how many of before were erased; rows by day."""
 
@@ -257,7 +243,8 @@ def _merge(
         gone_new, gone_before = forgetting.erases(kind, new), forgetting.erases(kind, stays)
         lost, of_before = lost + int(gone_new.sum()), of_before + int(gone_before.sum())
         rows = pa.concat_tables([stays.filter(pa.array(~gone_before)), new.filter(pa.array(~gone_new))])
-        again = rows.select(_ONCE).to_pandas().duplicated().to_numpy()
+        # The last of them stays: after "10, 500, 10" it is 10 that counts.
+        again = rows.select(_ONCE[kind]).to_pandas().duplicated(keep="last").to_numpy()
         doubled += int(again.sum())
         counts[day] = rows.num_rows - int(again.sum())
         if new.num_rows or counts[day] != before.num_rows:

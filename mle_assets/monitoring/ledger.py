@@ -55,13 +55,20 @@ class Ledger(msgspec.Struct, frozen=True):
         written = self.taken.get(_key(file.prefix, file.process))
         return written is not None and any(first <= file.number <= last for first, last in written.numbers)
 
-    def next(self, there: Iterable[LogFile], done: Iterable[LogFile], forgotten: str, first_day: str) -> "Ledger":
-        """The ledger after a run that took these files of those that are there.
+    def next(
+        self,
+        there: Iterable[LogFile],
+        done: Iterable[LogFile],
+        gone: Iterable[LogFile],
+        forgotten: str,
+        first_day: str,
+    ) -> "Ledger":
+        """The ledger after a run that took these files of those that were there when it began, and found some gone.
 
         A process is forgotten when all its files are gone, with the tables that were made from them.
         """
         numbers = defaultdict[str, set[int]](set)
-        for file in there:
+        for file in {*there}.difference(gone):
             numbers[_key(file.prefix, file.process)].add(file.number)
         taken = {
             key: written
@@ -72,6 +79,13 @@ class Ledger(msgspec.Struct, frozen=True):
             key: _merged([*(taken[key].numbers if key in taken else ()), *((one, one) for one in numbers[key])])
             for key in {*taken, *numbers}
         }
+        lost = defaultdict[str, set[int]](set)
+        for file in gone:
+            lost[_key(file.prefix, file.process)].add(file.number)
+        for key, names in lost.items():
+            # They were there, so what is next to them bounds a gap also where nothing else of their process is known.
+            beside = {one + step for one in names for step in (-1, 1)} - names
+            known[key] = _merged([*known.get(key, ()), *((one, one) for one in beside)])
         return Ledger(taken, forgotten, frozenset(_gaps(known)))
 
 

@@ -17,7 +17,7 @@ from mle_assets.release.answers import Answers
 UNKNOWN = -1
 """In place of a category's code, where none is known."""
 LEAST_LABELLED = 100
-"""With fewer answers whose truth is known, a loss of accuracy is not spoken of."""
+"""With fewer different listings whose truth is known, a loss of accuracy is not spoken of."""
 POOR_CALIBRATION = 0.03
 """A model whose certainty was off by more than that on its test listings, beyond chance, is no judge of itself."""
 
@@ -28,12 +28,16 @@ Verdict = Literal["as tested", "below its test", "not enough data"]
 class Figures(msgspec.Struct, frozen=True):
     """How some answers did. `labelled` are those whose truth is known; without any there are no figures.
 
-    `calibration_error` is the expected one of the largest probability, and `calibration_error_by_chance` what
-    probabilities that are exactly right would show on as many. Intervals are of 95 %.
+    They are of the different `listings` among the labelled, by the latest answer about each: one that is asked about
+    again and again is answered the same, and would make chance look like certainty. (It is 0 in figures of before those
+    were told apart.) `calibration_error` is the expected one of the largest probability, and
+    `calibration_error_by_chance` what probabilities that are exactly right would show on as many. Intervals are of
+    95 %.
     """
 
     answers: int
     labelled: int
+    listings: int = 0
     right: int = 0
     accuracy: float | None = None
     accuracy_interval: Interval | None = None
@@ -69,9 +73,10 @@ class Estimate(msgspec.Struct, frozen=True):
 class Rivalry(msgspec.Struct, frozen=True):
     """A shadow beside the version that answered, on the listings that both answered and whose truth is known.
 
-    `p_value` is that of McNemar's mid-p test, two-sided, that both are right equally often. `log_loss_difference` is
-    the shadow's less the other's, paired, and None without listings. `asked` are all it was to be asked about, and
-    `missed` those of them that it did not answer, by reason.
+    Of several answers about one listing the latest counts. `p_value` is that of McNemar's mid-p test, two-sided, that
+    both are right equally often. `log_loss_difference` is the shadow's less the other's, paired, and None without
+    listings. `asked` are all times that it was to be asked, and `missed` those of them that it did not answer, by
+    reason.
     """
 
     shadow: str
@@ -128,11 +133,15 @@ class Shadowed:
 
 @dataclass(frozen=True)
 class Served:
-    """Answers of one version: codes (n,), probabilities (n, 4), true codes or UNKNOWN (n,), the columns of slices."""
+    """Answers of one version: codes (n,), probabilities (n, 4), true codes or UNKNOWN (n,), the columns of slices.
+
+    They are in the order of their time, and `listings` (n,) are the same number where they are about the same listing.
+    """
 
     codes: Codes
     probabilities: Probabilities
     truth: Codes
+    listings: NDArray[np.int64]
     columns: dict[str, Labels]
     shadow: Shadowed
 
@@ -142,7 +151,7 @@ def assess(version: str, served: Served, reference: Answers | None, test: tuple[
 
     Worse than on those it is where the whole interval of its accuracy lies below the whole interval of the test's.
     """
-    figures = _figures(served.codes, served.probabilities, served.truth)
+    figures = _figures(served, np.ones(len(served.codes), dtype=bool))
     interval = None if test is None else wilson_interval(round(test[0] * test[1]), test[1])
     verdict, reason = _compared(figures, None if test is None else test[0], interval)
     return Live(
@@ -158,20 +167,29 @@ def assess(version: str, served: Served, reference: Answers | None, test: tuple[
     )
 
 
-def _figures(codes: Codes, probabilities: Probabilities, truth: Codes) -> Figures:
-    known = truth != UNKNOWN
-    labelled = int(known.sum())
+def latest_of_each(listings: NDArray[np.int64], among: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """The places of some answers (n,) that are the last about their listing among them, in order."""
+    places = np.flatnonzero(among)[::-1]
+    _, last = np.unique(listings[places], return_index=True)
+    return np.sort(places[last])
+
+
+def _figures(served: Served, among: NDArray[np.bool_]) -> Figures:
+    known = among & (served.truth != UNKNOWN)
+    answers, labelled = int(among.sum()), int(known.sum())
     if not labelled:
-        return Figures(len(codes), 0)
-    said, so = probabilities[known].astype(np.float64), truth[known]
-    right, lost = codes[known] == so, losses(said, so)
+        return Figures(answers, 0)
+    once = latest_of_each(served.listings, known)
+    said, so = served.probabilities[once].astype(np.float64), served.truth[once]
+    right, lost = served.codes[once] == so, losses(said, so)
     error, by_chance = calibration_error(said.max(axis=1).clip(0, 1), right)
     return Figures(
-        answers=len(codes),
+        answers=answers,
         labelled=labelled,
+        listings=len(once),
         right=int(right.sum()),
         accuracy=float(right.mean()),
-        accuracy_interval=wilson_interval(int(right.sum()), labelled),
+        accuracy_interval=wilson_interval(int(right.sum()), len(once)),
         log_loss=float(lost.mean()),
         log_loss_interval=mean_interval(lost),
         calibration_error=error,
@@ -184,21 +202,19 @@ def _slices(served: Served) -> list[LiveSlice]:
     for column in SLICED_BY:
         labels = served.columns[column]
         counts = labels.counts(np.ones(len(served.codes), dtype=bool))
-        for name in sorted(counts, key=lambda name: (-counts[name], name)):
-            here = labels.are(name)
-            figures = _figures(served.codes[here], served.probabilities[here], served.truth[here])
-            found.append(LiveSlice(column, name, figures))
+        names = sorted(counts, key=lambda name: (-counts[name], name))
+        found += [LiveSlice(column, name, _figures(served, labels.are(name))) for name in names]
     return found
 
 
 def _compared(figures: Figures, test: float | None, interval: Interval | None) -> tuple[Verdict, str]:
-    if figures.labelled < LEAST_LABELLED or figures.accuracy is None or figures.accuracy_interval is None:
+    if figures.listings < LEAST_LABELLED or figures.accuracy is None or figures.accuracy_interval is None:
         return "not enough data", (
-            f"The truth is known of {figures.labelled:,} of {figures.answers:,} answers, and at least "
-            f"{LEAST_LABELLED:,} are needed."
+            f"The truth is known of {figures.labelled:,} of {figures.answers:,} answers, about {figures.listings:,} "
+            f"different listings, and at least {LEAST_LABELLED:,} listings are needed."
         )
     low, high = figures.accuracy_interval
-    told = f"{figures.accuracy:.1%} of {figures.labelled:,} answers were right ({low:.1%} to {high:.1%})"
+    told = f"{figures.accuracy:.1%} of {figures.listings:,} listings were answered right ({low:.1%} to {high:.1%})"
     if test is None or interval is None:
         return "not enough data", f"{told}; the version was published without an accuracy on test listings."
     tested = f"{test:.1%} on its test listings ({interval.low:.1%} to {interval.high:.1%})"
@@ -238,7 +254,7 @@ def _rivalries(served: Served) -> list[Rivalry]:
 
 def _rivalry(name: str, served: Served, asked: NDArray[np.bool_]) -> Rivalry:
     shadow = served.shadow
-    both = asked & (shadow.codes != UNKNOWN) & (served.truth != UNKNOWN)
+    both = latest_of_each(served.listings, asked & (shadow.codes != UNKNOWN) & (served.truth != UNKNOWN))
     truth = served.truth[both]
     ours, theirs = served.codes[both] == truth, shadow.codes[both] == truth
     apart = losses(shadow.probabilities[both], truth) - losses(served.probabilities[both], truth)

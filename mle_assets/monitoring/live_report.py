@@ -2,14 +2,15 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import msgspec
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from mle_assets.monitoring.feedback import Joined, Told
-from mle_assets.monitoring.live import UNKNOWN, Estimate, Figures, Live, Verdict, assess
+from mle_assets.monitoring.live import UNKNOWN, Estimate, Figures, Live, Served, Verdict, assess, latest_of_each
 from mle_assets.monitoring.tables import DAY
 from mle_assets.monitoring.window import served_in
 from mle_assets.places import replace_file
@@ -18,13 +19,18 @@ from model_registry.manifest import Manifest
 
 
 class OfDay(msgspec.Struct, frozen=True):
-    """A version's answers of a day (as in 2026-01-31, UTC), of how many the truth is known, and how many are right."""
+    """A version's answers of a day (as in 2026-01-31, UTC), and of how many the truth is known.
+
+    Of the different `listings` among those `right` were answered right by the latest answer of the day; 0 listings in a
+    report of before they were told apart.
+    """
 
     day: str
     version: str
     answers: int
     labelled: int
     right: int
+    listings: int = 0
 
 
 class LiveReport(msgspec.Struct, frozen=True):
@@ -80,8 +86,9 @@ def live_report(
         if not isinstance(known, str):
             accuracy = known.metrics.get("test", {}).get("accuracy")
             reference, test = answers_in(known), None if accuracy is None else (accuracy, known.rows.test)
-        versions[str(version)] = assess(str(version), served_in(given, truth), reference, test)
-        days += _by_day(str(version), given, truth)
+        served = served_in(given, truth)
+        versions[str(version)] = assess(str(version), served, reference, test)
+        days += _by_day(str(version), given["time"].to_numpy(), served)
     priced = int((~np.isnan(joined.price)).sum())
     return LiveReport(since, until, champion, versions, tuple(sorted(days, key=_order)), joined.counts, priced)
 
@@ -90,10 +97,12 @@ def _order(one: OfDay) -> tuple[str, str]:
     return one.day, one.version
 
 
-def _by_day(version: str, given: pd.DataFrame, truth: np.ndarray[Any, np.dtype[np.int64]]) -> Iterator[OfDay]:
-    days = np.floor(given["time"].to_numpy() / DAY).astype(np.int64)
-    right = given["category"].to_numpy() == truth
+def _by_day(version: str, times: NDArray[np.float64], served: Served) -> Iterator[OfDay]:
+    days = np.floor(times / DAY).astype(np.int64)
+    right = served.codes == served.truth
     for day in np.unique(days).tolist():
         here = days == day
-        labelled = int((truth[here] != UNKNOWN).sum())
-        yield OfDay(f"{np.datetime64(day, 'D')}", version, int(here.sum()), labelled, int(right[here].sum()))
+        known = here & (served.truth != UNKNOWN)
+        once = latest_of_each(served.listings, known)
+        name = f"{np.datetime64(day, 'D')}"
+        yield OfDay(name, version, int(here.sum()), int(known.sum()), int(right[once].sum()), len(once))

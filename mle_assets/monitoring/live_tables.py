@@ -12,7 +12,8 @@ from mle_assets.monitoring.live import Figures, Rivalry
 from mle_assets.monitoring.live_report import LiveReport
 
 LEGEND = (
-    "Of the *answers* looked at, the truth of those *labelled* is known. Intervals are of 95 %: Wilson's for the "
+    "Of the *answers* looked at, the truth of those *labelled* is known. The figures are of the different "
+    "*listings* among those: of several answers about one the latest counts. Intervals are of 95 %: Wilson's for the "
     "accuracy, the bootstrap's for the mean log loss. The *calibration error* is the expected one, and beside it what "
     "probabilities that are exactly right would show on as many. *estimated* is the mean of the largest probability: "
     "what the accuracy would be if the version were as right as it is sure, and no measurement. *p* is of McNemar's "
@@ -59,6 +60,7 @@ def _figures(figures: Figures) -> dict[str, Any]:
     return {
         "answers": figures.answers,
         "labelled": figures.labelled,
+        "listings": figures.listings,
         "accuracy": _measured(figures.accuracy, figures.accuracy_interval),
         "log loss": _measured(figures.log_loss, figures.log_loss_interval),
         "calibration error (by chance)": by_chance,

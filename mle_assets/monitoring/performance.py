@@ -11,9 +11,7 @@ import pandas as pd
 
 from mle_assets.code_version import code_version
 from mle_assets.evaluation.intervals import wilson_interval
-from mle_assets.evaluation.slices import SLICED_BY
 from mle_assets.io_managers import FolderIOManager
-from mle_assets.listings.labelled import COLUMNS as LABELLED_COLUMNS
 from mle_assets.listings.labelled import LabelledListings
 from mle_assets.monitoring.feedback import Joined, join
 from mle_assets.monitoring.inputs import DriftReport, champion_of, manifests_in
@@ -27,6 +25,7 @@ from mle_assets.pictures.metadata import Pictures
 from mle_assets.pictures.monitoring import DayOfAnswers, accuracy_chart
 from mle_assets.places import place_at
 from mle_assets.release.champion import Release
+from model_registry.listing import FEATURES
 from model_registry.manifest import Manifest
 from model_registry.market import Market
 
@@ -36,27 +35,33 @@ COLUMNS = (
     "version",
     "category",
     *PROBABILITIES,
-    *SLICED_BY,
+    "id",
+    *FEATURES,
     "shadow",
     "shadow_category",
     *SHADOW_PROBABILITIES,
     "shadow_missed",
 )
-"""What of an answer its figures are made from."""
+"""What of an answer its figures are made from, and what `LabelledListings` keeps of its listing."""
 
 
-def ids_elsewhere(artefacts: FolderIOManager, market: str, since: float) -> Mapping[str, Iterable[pd.Series]]:
-    """The request ids of answers of before a moment, and of those of other markets, table by table."""
+def ids_elsewhere(
+    artefacts: FolderIOManager, market: str, since: float, first: float, last: float
+) -> Mapping[str, Iterable["pd.Series[str]"]]:
+    """The request ids of answers of before a moment, and of those of other markets on the days from first to last.
 
-    def ids(tables: DayTables, until: float = np.inf) -> Iterator[pd.Series]:
-        for day in tables.days("answers"):
-            if day * DAY < until:
+    Table by table, the latest first; none is fetched before its turn comes.
+    """
+
+    def ids(tables: DayTables, first: float, last: float) -> Iterator["pd.Series[str]"]:
+        for day in reversed(tables.days("answers")):
+            if first < (day + 1) * DAY and day * DAY <= last:
                 yield tables.of_day("answers", day, ["request_id"]).to_pandas()["request_id"]
 
     others = (name for name in place_at(artefacts.folder).places() if name != market)
     return {
-        "late": ids(tables_of(artefacts, market), until=since),
-        "other_markets": (column for name in others for column in ids(tables_of(artefacts, name))),
+        "late": ids(tables_of(artefacts, market), -np.inf, since),
+        "other_markets": (column for name in others for column in ids(tables_of(artefacts, name), first, last)),
     }
 
 
@@ -76,7 +81,7 @@ def join_feedback(
 
     tables = tables_of(artefacts, market)
     answers, feedback = tables.since("answers", since, tuple(columns)), tables.since("feedback", since)
-    return answers, join(answers, feedback, market_of, lambda: ids_elsewhere(artefacts, market, since), late_days)
+    return answers, join(answers, feedback, market_of, partial(ids_elsewhere, artefacts, market, since), late_days)
 
 
 @dg.asset(
@@ -102,10 +107,8 @@ def live_performance(
     """
     registry, now = release.registries().of(market.name), time.time()
     manifest, since = manifests_in(registry), now - monitoring.feedback_days * DAY
-    # What is learned from needs all of a listing, figures only what they are sliced by.
-    columns = {*COLUMNS, *(LABELLED_COLUMNS if labelled_listings.used else ())} - {"price"}
     with place_at(artefacts.folder).in_words():
-        answers, joined = join_feedback(artefacts, market.name, manifest, since, monitoring.feedback_days, columns)
+        answers, joined = join_feedback(artefacts, market.name, manifest, since, monitoring.feedback_days, COLUMNS)
         priced = answers.assign(price=joined.price)[~np.isnan(joined.price)]
         labelled_listings.keep(market.name, priced)
     report = live_report(answers, joined, champion_of(registry), manifest, since, now)
@@ -135,6 +138,7 @@ def live_metadata(report: LiveReport, drawn: Mapping[str, Any]) -> dict[str, Any
         "estimate": current.estimate.reason,
         "answers": figures.answers,
         "labelled": figures.labelled,
+        "listings": figures.listings,
         **drawn,
         **{name: round(number, 4) for name, number in numbers.items() if number is not None},
         **live_tables(report),
@@ -144,9 +148,9 @@ def live_metadata(report: LiveReport, drawn: Mapping[str, Any]) -> dict[str, Any
 def live_pictures(report: LiveReport) -> dict[str, Picture]:
     """The accuracy day by day; none where no truth is known."""
     days = [
-        DayOfAnswers(one.day, one.version, one.right / one.labelled, *wilson_interval(one.right, one.labelled))
+        DayOfAnswers(one.day, one.version, one.right / one.listings, *wilson_interval(one.right, one.listings))
         for one in report.days
-        if one.labelled
+        if one.listings
     ]
     tested = {
         name: (one.test_accuracy, one.test_interval.low, one.test_interval.high)

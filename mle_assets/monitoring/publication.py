@@ -48,6 +48,7 @@ def _live(version: str, assessed: Assessed, report: LiveReport, drift: Drift, ma
         until=_time(report.until),
         answers=figures.answers,
         labelled=figures.labelled,
+        listings=figures.listings,
         verdict=assessed.verdict,
         reason=assessed.reason,
         drift=drift.verdict,

@@ -12,6 +12,9 @@ from mle_assets.monitoring.tables import PROBABILITIES, SHADOW_PROBABILITIES
 from model_registry.listing import FEATURES, RoomType
 from model_registry.market import Market
 
+_LISTING = ["id", *FEATURES]
+"""Answers for which these are the same are about one listing, asked about again."""
+
 
 def different_listings(answers: pd.DataFrame, market: Market) -> Window:
     """The different listings among answers, by id and features, as a version of that market sees them.
@@ -19,16 +22,17 @@ def different_listings(answers: pd.DataFrame, market: Market) -> Window:
     What is in no neighbourhood of the market, or of no known room type, is left out: the version cannot have answered.
     """
     possible = answers["neighbourhood"].isin(market.neighbourhoods) & answers["room_type"].isin(list(RoomType))
-    once = answers[possible].drop_duplicates(["id", *FEATURES], keep="last")
+    once = answers[possible].drop_duplicates(_LISTING, keep="last")
     return Window(feature_matrix(once, market), _matrix(once, PROBABILITIES), int(possible.sum()))
 
 
 def served_in(answers: pd.DataFrame, truth: NDArray[np.int64]) -> Served:
-    """Answers with what was true of them, column by column."""
+    """Answers, in the order of their time, with what was true of them, column by column."""
     return Served(
         codes=answers["category"].to_numpy(dtype=np.int64),
         probabilities=_matrix(answers, PROBABILITIES),
         truth=truth,
+        listings=answers.groupby(_LISTING, sort=False, dropna=False).ngroup().to_numpy().astype(np.int64),
         columns={name: _labels(answers[name]) for name in SLICED_BY},
         shadow=Shadowed(
             versions=_labels(answers["shadow"]),

@@ -105,7 +105,9 @@ def _champion(registry: Registry) -> str:
 def _lines(live: Live) -> dict[str, str]:
     told: dict[str, Any] = {
         "answers": f"{live.answers:,}" + _between(live.since, live.until),
-        "truth known of": f"{live.labelled:,}" + (f" ({live.labelled / live.answers:.1%})" if live.answers else ""),
+        "truth known of": f"{live.labelled:,}"
+        + (f" ({live.labelled / live.answers:.1%})" if live.answers else "")
+        + ("" if live.listings is None else f", about {live.listings:,} different listings"),
         "accuracy": _measured(live.accuracy, live.accuracy_interval),
         "log loss": _measured(live.log_loss, live.log_loss_interval),
         "calibration error": _number(live.calibration_error),

@@ -37,8 +37,9 @@ def figures(version: str, **changes: object) -> Live:
         until=AT,
         answers=5_000,
         labelled=1_250,
+        listings=1_180,
         verdict="below its test",
-        reason="61.0% of 1,250 answers were right: fewer than 70.1% on its test listings, by more than chance.",
+        reason="61.0% of 1,180 listings were answered right: fewer than 70.1% when tested, by more than chance.",
         drift="drift",
         drift_reason="accommodates is not what it was.",
         drifted=("accommodates",),
@@ -91,7 +92,7 @@ def test_models_live_shows_the_champions(registry: Registry) -> None:
         f"{version} of new-york, as of 2026-11-26 12:30",
         "",
         "answers  5,000, 2026-11-20 00:00 to 2026-11-26 12:30",
-        "truth known of  1,250 (25.0%)",
+        "truth known of  1,250 (25.0%), about 1,180 different listings",
         "accuracy  0.6100 (0.5800 to 0.6400)",
         "accuracy when tested  0.7010",
         "estimated accuracy  0.6600, if it is as right as it is sure",
@@ -100,7 +101,7 @@ def test_models_live_shows_the_champions(registry: Registry) -> None:
         "shadow tree-1  asked 500 times, 20 missed; of 120 with known truth it alone was right 14 times, the "
         "version alone 6 (p = 0.0784)",
         "",
-        "61.0% of 1,250 answers were right: fewer than 70.1% on its test listings, by more than chance.",
+        "61.0% of 1,180 listings were answered right: fewer than 70.1% when tested, by more than chance.",
         "",
         "accommodates is not what it was.",
     ]

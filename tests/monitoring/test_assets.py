@@ -135,6 +135,16 @@ def test_feedback_tells_how_right_the_champion_is(pipeline: Pipeline, log: Path,
     assert sum(day.right for day in live.days) == live.current.figures.right
 
 
+def test_the_same_listing_told_of_again_and_again_makes_nobody_sure(pipeline: Pipeline, log: Path) -> None:
+    version, now = publish_champion(pipeline.registry), time.time()
+    write(log, [answered(f"r{number}", now - 300 + number, version=version) for number in range(200)])
+    write(log, [told(f"r{number}", now, price=500.0) for number in range(200)], "feedback")
+    made = monitored(pipeline)["live_performance"]
+    assert (made["verdict"], made["labelled"], made["listings"]) == ("not enough data", 200, 1)
+    assert sum(day.labelled for day in live_of(pipeline).days) == 200
+    assert {(day.listings, day.right) for day in live_of(pipeline).days} == {(1, 0)}
+
+
 def test_a_shadow_is_compared_with_the_champion(pipeline: Pipeline, log: Path) -> None:
     version, now = publish_champion(pipeline.registry), time.time()
     better = ShadowAnswer("tree-2", "Low", OF_CATEGORY["Low"])

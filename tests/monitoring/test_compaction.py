@@ -1,6 +1,8 @@
 """The log becomes tables: each whole record once, whatever is renamed, removed, killed or forgotten in between."""
 
+from collections.abc import Iterator
 from pathlib import Path
+from threading import Barrier
 from typing import Any
 
 import msgspec
@@ -9,14 +11,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mle_assets.monitoring import compaction
+from mle_assets.monitoring import compaction, reading
 from mle_assets.monitoring.compaction import Compaction, Funnel, Look, compact, news
 from mle_assets.monitoring.ledger import Ledger
 from mle_assets.monitoring.tables import ALONE, DayTables
 from mle_assets.places import FolderPlace, Place, place_at
 from prediction_log.erasing import forget
-from prediction_log.files import log_files
+from prediction_log.files import LogFile, log_files
 from prediction_log.logs import FolderLog
+from prediction_log.object_log import ObjectLog
+from prediction_log.reader import Read
 from prediction_log.record import ShadowAnswer
 from tests.monitoring.log import DAY, NOON, answered, being_written, leave_open, told, write
 from tests.object_store import ObjectStore
@@ -110,6 +114,18 @@ def test_the_funnel_says_what_became_of_every_line(log: Path, place: Place) -> N
     assert (done.files_done, done.files_open, done.rows, done.feedback_rows) == (2, 1, 2, 2)
 
 
+def test_of_several_told_in_one_request_a_correction_is_kept_and_a_line_that_is_read_twice_is_not(
+    log: Path, place: Place
+) -> None:
+    write(log, [told("a", price=10.0), told("a", price=500.0), told("a", price=10.0)], "feedback")
+    assert run(log, place).feedback == Funnel(lines=3, doubled=1, kept=2)
+    assert rows(place, "feedback")["price"].tolist() == [500.0, 10.0]
+    # As a back-up that is played back under other names has it.
+    write(log, [told("a", price=500.0), told("a", price=10.0), told("a", price_category="Lux")], "feedback")
+    assert run(log, place).feedback == Funnel(lines=3, doubled=2, kept=1)
+    assert rows(place, "feedback")["category"].tolist() == [-1, -1, 3]
+
+
 def test_a_file_that_is_done_is_read_once(log: Path, place: Place) -> None:
     write(log, [answered("a")])
     assert run(log, place).answers.lines == 1
@@ -149,6 +165,51 @@ def test_a_file_that_was_removed_before_it_was_read_is_missed_once(log: Path, pl
     assert run(log, place).missing == ()
 
 
+def removed_while_it_reads(log: Path, *numbers: int) -> FolderLog:
+    """A log that removes files of `log_of` once they were listed, as whoever tidies it may."""
+
+    class Tidied(FolderLog):
+        def files(self, since: float = 0.0) -> list[LogFile]:
+            found = super().files(since)
+            for file in found:
+                if file.number in numbers:
+                    file.path.unlink()
+            return found
+
+    return Tidied(log)
+
+
+@pytest.mark.parametrize(
+    ("removed", "missing"),
+    [
+        ((1, 2), ("predictions 1 to 2 of 0a1b2c3d",)),
+        ((2,), ("predictions 2 to 2 of 0a1b2c3d",)),
+        ((3, 4), ("predictions 3 to 4 of 0a1b2c3d",)),
+        ((1, 2, 3, 4), ("predictions 1 to 4 of 0a1b2c3d",)),
+    ],
+)
+def test_a_file_that_is_removed_after_it_was_listed_is_missed_once(
+    log: Path, place: Place, removed: tuple[int, ...], missing: tuple[str, ...]
+) -> None:
+    log_of(log, 1, 2, 3, 4)
+    done = compact(removed_while_it_reads(log, *removed), place, "new-york", keep_days=30, now=NOON)
+    assert (done.missing, done.files_done) == (missing, 4 - len(removed))
+    log_of(log, 5)
+    assert run(log, place).missing == ()
+    assert ids(place) == [f"r{number}" for number in range(1, 6) if number not in removed]
+
+
+def test_what_was_read_of_a_file_while_it_was_open_stays_where_it_is_removed_before_it_is_read_again(
+    log: Path, place: Place
+) -> None:
+    file = leave_open(log, [answered("r1")], number=1)
+    run(log, place)
+    file.rename(file.with_suffix(""))
+    log_of(log, 2)
+    assert compact(removed_while_it_reads(log, 1), place, "new-york", keep_days=30, now=NOON).missing
+    assert ids(place) == ["r1", "r2"]
+
+
 def test_a_run_that_was_killed_before_its_ledger_is_done_again_without_doubles(
     log: Path, place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -164,6 +225,103 @@ def test_a_run_that_was_killed_before_its_ledger_is_done_again_without_doubles(
     assert ids(place) == ["a", "b"]
     assert run(log, place).answers == Funnel(lines=2, kept=2)
     assert ids(place) == ["a", "b"]
+
+
+def log_of(log: Path, *numbers: int) -> None:
+    """Files that are done, of an answer each."""
+    for number in numbers:
+        file = leave_open(log, [answered(f"r{number}", NOON + number)], number=number)
+        file.rename(file.with_suffix(""))
+
+
+def test_a_run_that_is_ended_by_its_time_limit_is_gone_on_with(
+    log: Path, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "MOST_FILES", 2)
+    log_of(log, 1, 2, 3, 4, 6)
+    read = FolderLog.read
+
+    def until_the_fourth(self: FolderLog, file: LogFile) -> Iterator[Read]:
+        if file.number == 4:
+            raise KeyboardInterrupt
+        return read(self, file)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(FolderLog, "read", until_the_fourth)
+        with pytest.raises(KeyboardInterrupt):
+            run(log, place)
+    assert ids(place) == ["r1", "r2"]
+    done = run(log, place)
+    assert (done.answers, done.files_done, done.rows) == (Funnel(lines=3, kept=3), 3, 5)
+    assert done.missing == ("predictions 5 to 5 of 0a1b2c3d",)
+    assert ids(place) == ["r1", "r2", "r3", "r4", "r6"]
+    assert run(log, place).answers == Funnel()
+
+
+@pytest.mark.parametrize("written", range(7))
+def test_a_run_that_is_killed_between_any_two_writes_loses_and_doubles_nothing(
+    log: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, written: int
+) -> None:
+    place = FolderPlace(tmp_path / "tables")
+    monkeypatch.setattr(reading, "MOST_FILES", 1)
+    log_of(log, 1, 2, 3)
+    write(log, [told("r1"), told("r2")], "feedback")
+    left, put = iter(range(written)), FolderPlace.write
+
+    def killed(self: FolderPlace, name: str, content: bytes) -> None:
+        if next(left, None) is None:
+            raise KeyboardInterrupt
+        put(self, name, content)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(FolderPlace, "write", killed)
+        with pytest.raises(KeyboardInterrupt):
+            run(log, place)
+    assert next(left, None) is None
+    run(log, place)
+    assert (ids(place), ids(place, "feedback")) == (["r1", "r2", "r3"], ["r1", "r2"])
+    assert run(log, place).answers == Funnel()
+
+
+def test_files_that_are_long_in_coming_are_read_at_the_same_time(log: Path, tmp_path: Path) -> None:
+    class Away(FolderLog):
+        at_once = 4
+        together = Barrier(4, timeout=10)
+
+        def read(self, file: LogFile) -> Iterator[Read]:
+            self.together.wait()
+            return super().read(file)
+
+    log_of(log, *range(1, 9))
+    place = FolderPlace(tmp_path / "tables")
+    compact(Away(log), place, "new-york", keep_days=30, now=NOON)
+    assert ids(place) == [f"r{number}" for number in range(1, 9)]
+    assert ObjectLog.at_once > 1
+
+
+def test_portions_are_of_so_many_files_and_bytes(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log_of(log, 1, 2, 3, 4, 5)
+    files = log_files(log)
+    assert [len(portion) for portion in reading.portions(files)] == [5]
+    monkeypatch.setattr(reading, "MOST_FILES", 2)
+    assert [len(portion) for portion in reading.portions(files)] == [2, 2, 1]
+    monkeypatch.setattr(reading, "MOST_BYTES", 1)
+    assert [len(portion) for portion in reading.portions(files)] == [1, 1, 1, 1, 1]
+    assert list(reading.portions([])) == [[]]
+
+
+def test_feedback_goes_with_an_answer_of_a_later_portion_that_is_forgotten(
+    log: Path, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "MOST_FILES", 1)
+    log.mkdir()
+    forget(log, listing_id=2, settle=0, clock=lambda: NOON + 100)
+    # As a back-up that is played back has them.
+    log_of(log, 1)
+    leave_open(log, [answered("b", id=2)], number=2)
+    write(log, [told("b"), told("r1")], "feedback")
+    run(log, place)
+    assert (ids(place), ids(place, "feedback")) == (["r1"], ["r1"])
 
 
 def test_what_is_forgotten_is_erased_from_the_tables_with_its_feedback(log: Path, place: Place) -> None:

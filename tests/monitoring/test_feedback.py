@@ -1,6 +1,7 @@
 """What was told is put beside the answer that it is about: the latest, in time, once."""
 
 import dataclasses
+from collections.abc import Iterable, Iterator
 
 import msgspec
 import pandas as pd
@@ -8,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mle_assets.monitoring.feedback import Joined, Told, join
+from mle_assets.monitoring.feedback import SKEW_SECONDS, Joined, Told, join
 from mle_assets.monitoring.tables import rows_of_answers, rows_of_feedback
 from model_registry.market import NEW_YORK, Market
 from prediction_log.record import Feedback, Prediction
@@ -26,7 +27,7 @@ def joined(
     answers: list[Prediction], feedback: list[Feedback], elsewhere: dict[str, list[pd.Series]] | None = None
 ) -> Joined:
     tables = rows_of_answers(answers, "a").to_pandas(), rows_of_feedback(feedback, "f").to_pandas()
-    return join(*tables, market_of, lambda: elsewhere or {}, late_days=28)
+    return join(*tables, market_of, lambda *_: elsewhere or {}, late_days=28)
 
 
 def test_a_price_is_the_category_of_the_market_of_the_version_that_answered() -> None:
@@ -62,6 +63,41 @@ def test_each_listing_of_a_batch_has_its_own_truth() -> None:
 
 def test_an_id_that_a_client_used_again_means_its_last_answer() -> None:
     assert joined([answered("a", NOON + 5), answered("a", NOON)], [told("a")]).truth.tolist() == [1, -1]
+
+
+def test_once_it_is_known_whose_all_is_no_more_is_looked_up() -> None:
+    def columns() -> Iterator[pd.Series]:
+        yield pd.Series(["lisbons"])
+        pytest.fail("another table was fetched")
+
+    asked_for: list[tuple[float, float]] = []
+
+    def elsewhere(first: float, last: float) -> dict[str, Iterable[pd.Series]]:
+        asked_for.append((first, last))
+        return {"late": [], "other_markets": columns()}
+
+    answers = rows_of_answers([answered("a")], "a").to_pandas()
+    feedback = rows_of_feedback([told("lisbons", NOON), told("lisbons", NOON + DAY, index=1)], "f").to_pandas()
+    counts = join(answers, feedback, market_of, elsewhere, late_days=28).counts
+    assert counts == Told(told=2, other_markets=2)
+    assert asked_for == [(NOON - 28 * DAY, NOON + DAY + SKEW_SECONDS)]
+
+
+def test_what_was_told_before_an_answer_is_about_one_of_before() -> None:
+    # A client that calls its requests as its listings are called: asked, told, and asked anew after a renovation.
+    asked_twice = [answered("a"), answered("a", NOON + 20 * DAY)]
+    found = joined(asked_twice, [told("a", NOON + DAY, price=50.0)])
+    assert (found.truth.tolist(), found.counts) == ([0, -1], Told(told=1, joined=1))
+    found = joined(asked_twice, [told("a", NOON + DAY, price=50.0), told("a", NOON + 21 * DAY, price=500.0)])
+    assert (found.truth.tolist(), found.counts) == ([0, 3], Told(told=2, joined=2))
+    before = {"late": [pd.Series(["a"])]}
+    assert joined([answered("a")], [told("a", NOON - DAY)], before).counts == Told(told=1, late=1)
+
+
+def test_clocks_of_services_may_differ_by_some_seconds() -> None:
+    feedback = [told("a", NOON - SKEW_SECONDS), told("b", NOON - SKEW_SECONDS - 1)]
+    found = joined([answered("a"), answered("b")], feedback)
+    assert (found.truth.tolist(), found.counts) == ([1, -1], Told(told=2, orphans=1, joined=1))
 
 
 def test_what_comes_too_late_is_counted_and_not_taken() -> None:

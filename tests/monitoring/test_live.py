@@ -38,12 +38,15 @@ def no_shadow(n: int) -> Shadowed:
     return Shadowed(nobody, np.full(n, UNKNOWN), np.full((n, 4), np.nan), nobody)
 
 
-def served(codes: list[int], truth: list[int], shadow: Shadowed | None = None) -> Served:
+def served(
+    codes: list[int], truth: list[int], shadow: Shadowed | None = None, listings: list[int] | None = None
+) -> Served:
     n = len(codes)
     return Served(
         codes=np.array(codes, dtype=np.int64),
         probabilities=spread(codes),
         truth=np.array(truth, dtype=np.int64),
+        listings=np.array(range(n) if listings is None else listings, dtype=np.int64),
         columns={
             "neighbourhood": labels([("Bronx", "Queens")[place % 2] for place in range(n)]),
             "room_type": labels(["Private room"] * n),
@@ -55,7 +58,7 @@ def served(codes: list[int], truth: list[int], shadow: Shadowed | None = None) -
 def test_figures_are_of_the_answers_whose_truth_is_known() -> None:
     live = assess("tree-1", served([0, 1, 2, 3, 0], [0, 1, 3, UNKNOWN, UNKNOWN]), SURE, (0.7, 1_000))
     figures = live.figures
-    assert (figures.answers, figures.labelled, figures.right) == (5, 3, 2)
+    assert (figures.answers, figures.labelled, figures.listings, figures.right) == (5, 3, 3, 2)
     assert figures.coverage == 0.6
     assert figures.accuracy == pytest.approx(2 / 3)
     assert figures.accuracy_interval == wilson_interval(2, 3)
@@ -82,7 +85,9 @@ def test_without_feedback_there_are_no_figures_but_an_estimate() -> None:
     live = assess("tree-1", served([0, 1], [UNKNOWN, UNKNOWN]), SURE, (0.7, 1_000))
     assert live.figures == Figures(answers=2, labelled=0)
     assert live.verdict == "not enough data"
-    assert live.reason == "The truth is known of 0 of 2 answers, and at least 100 are needed."
+    assert live.reason == (
+        "The truth is known of 0 of 2 answers, about 0 different listings, and at least 100 listings are needed."
+    )
     assert live.estimate.accuracy == pytest.approx(0.7)
     assert live.estimate.reason.startswith("An estimate, not a measurement: ")
 
@@ -119,8 +124,8 @@ def test_worse_than_on_the_test_listings_is_what_chance_does_not_explain(right: 
 
 def test_the_verdict_says_its_figures() -> None:
     assert judged(600, 1_000, (0.7, 1_000)).reason == (
-        "60.0% of 1,000 answers were right (56.9% to 63.0%): fewer than 70.0% on its test listings (67.1% to 72.8%), "
-        "by more than chance."
+        "60.0% of 1,000 listings were answered right (56.9% to 63.0%): fewer than 70.0% on its test listings (67.1% to "
+        "72.8%), by more than chance."
     )
     assert judged(600, 1_000, None).verdict == "not enough data"
 
@@ -144,6 +149,26 @@ def test_a_shadow_is_compared_on_what_both_answered_and_whose_truth_is_known() -
         log_loss_difference=pytest.approx((np.log(0.1) - np.log(0.7)) / 2),  # pyright: ignore
         standard_error=pytest.approx(abs(np.log(0.1) - np.log(0.7)) / 2),  # pyright: ignore
     )
+
+
+def test_a_listing_that_is_asked_about_again_counts_once_by_its_latest_answer_whose_truth_is_known() -> None:
+    # Listing 7 three times, of which the last one's truth is not known; the shadow is wrong at first, then right.
+    shadow = Shadowed(
+        labels(["s", "s", "s", "s"]), np.array([1, 0, 0, 0]), spread([1, 0, 0, 0]), labels(["", "", "", ""])
+    )
+    live = assess("c", served([0, 1, 0, 0], [0, 0, UNKNOWN, 0], shadow, listings=[7, 7, 7, 8]), SURE, None)
+    figures = live.figures
+    assert (figures.answers, figures.labelled, figures.listings, figures.right) == (4, 3, 2, 1)
+    assert figures.accuracy_interval == wilson_interval(1, 2)
+    [rivalry] = live.rivalries
+    assert (rivalry.asked, rivalry.listings, rivalry.only_shadow_right, rivalry.only_version_right) == (4, 2, 1, 0)
+
+
+def test_few_listings_asked_about_often_are_not_enough_to_speak_of_a_loss() -> None:
+    again = served([0] * 1_000, [1] * 1_000, listings=[place % 99 for place in range(1_000)])
+    live = assess("tree-1", again, SURE, (0.7, 1_000))
+    assert live.verdict == "not enough data"
+    assert live.reason.startswith("The truth is known of 1,000 of 1,000 answers, about 99 different listings, and at")
 
 
 @pytest.mark.parametrize(
@@ -171,13 +196,15 @@ def test_answers_on_the_test_listings_are_shares_and_their_calibration() -> None
     assert answers.calibration_error == pytest.approx(0.05)
 
 
-CODES = st.lists(st.tuples(st.integers(0, 3), st.integers(-1, 3), st.integers(-1, 3)), min_size=1, max_size=60)
+CODES = st.lists(
+    st.tuples(st.integers(0, 3), st.integers(-1, 3), st.integers(-1, 3), st.integers(0, 40)), min_size=1, max_size=60
+)
 
 
 @settings(deadline=None, max_examples=50)
 @given(CODES)
-def test_slices_add_up_to_the_whole_whatever_was_answered(told: list[tuple[int, int, int]]) -> None:
-    codes, truth, rival = (list(column) for column in zip(*told, strict=True))
+def test_slices_add_up_to_the_whole_whatever_was_answered(told: list[tuple[int, int, int, int]]) -> None:
+    codes, truth, rival, numbers = (list(column) for column in zip(*told, strict=True))
     n = len(codes)
     shadow = Shadowed(
         labels(["s"] * n),
@@ -185,10 +212,12 @@ def test_slices_add_up_to_the_whole_whatever_was_answered(told: list[tuple[int, 
         spread([max(code, 0) for code in rival]),
         labels(["" if code >= 0 else "failed" for code in rival]),
     )
-    live = assess("c", served(codes, truth, shadow), SURE, (0.5, 10))
+    # A listing lies in one neighbourhood.
+    listings = [2 * number + place % 2 for place, number in enumerate(numbers)]
+    live = assess("c", served(codes, truth, shadow, listings), SURE, (0.5, 10))
     for column in ("neighbourhood", "room_type"):
         parts = [one.figures for one in live.slices if one.column == column]
-        for count in ("answers", "labelled", "right"):
+        for count in ("answers", "labelled", "listings", "right"):
             assert sum(getattr(part, count) for part in parts) == getattr(live.figures, count)
     [rivalry] = live.rivalries
     assert rivalry.asked == n

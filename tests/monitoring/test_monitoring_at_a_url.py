@@ -1,5 +1,6 @@
 """Monitoring where log and assets are at URLs: the same tables and reports, and the log listed once for all markets."""
 
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,14 +12,16 @@ from mle_assets.automation import new_answers_sensor
 from mle_assets.io_managers import FolderIOManager
 from mle_assets.monitoring.compaction import Compaction
 from mle_assets.monitoring.live_report import LiveReport
+from mle_assets.monitoring.performance import join_feedback
 from mle_assets.monitoring.served import tables_of
+from mle_assets.monitoring.tables import rows_of_answers, rows_of_feedback
 from prediction_log.files import log_files
 from prediction_log.object_log import ObjectLog
 from prediction_log.record import Record
 from storage.objects import Objects
 from tests.conftest import Pipeline, instance_in, make_pipeline
 from tests.model_registry.commands import run as run_command
-from tests.monitoring.log import answered, told, write
+from tests.monitoring.log import DAY, NOON, answered, told, write
 from tests.monitoring.serving import publish_champion
 from tests.object_store import ObjectStore
 
@@ -158,3 +161,31 @@ def test_forgetting_where_the_store_is_away_says_so(piped: Pipeline, store: Obje
     wrong = run_command(piped.registry, "forget", "--request-id", "a", "--log", "http://host/log")
     assert wrong.exit_code == 2
     assert "names no place that can be used" in wrong.stderr
+
+
+def test_of_other_markets_only_tables_that_may_tell_whose_feedback_is_are_fetched(
+    assets: FolderIOManager, store: ObjectStore
+) -> None:
+    def put(market: str, day: int, name: str) -> None:
+        rows = rows_of_answers([answered(name, NOON + day * DAY, market=market)], "f")
+        tables, number = tables_of(assets, market), int(NOON // DAY) + day
+        tables.replace("answers", number, rows, tables.seen("answers", number)[1])
+
+    def counts_and_fetched(*names: str) -> tuple[int, int, list[tuple[str, str]]]:
+        tables, number = tables_of(assets, "new-york"), int(NOON // DAY) + 8
+        feedback = rows_of_feedback([told(name, NOON + 8 * DAY) for name in names], "f")
+        tables.replace("feedback", number, feedback, tables.seen("feedback", number)[1])
+        store.asked()
+        columns = ["request_id", "index", "version"]
+        _, joined = join_feedback(assets, "new-york", lambda _: "gone", NOON, 5, columns)
+        fetched = re.findall(r"GET \S*/(\w+)/served_listings/answers/([0-9-]+)\.parquet", "\n".join(store.asked()))
+        return joined.counts.other_markets, joined.counts.orphans, fetched
+
+    for market in ("lisbon", "porto"):
+        for day in range(10):
+            put(market, day, f"{market}-{day}")
+    # Told on the ninth of January, of an answer of the five days before; Lisbon's turn comes before Porto's.
+    assert counts_and_fetched("lisbon-7") == (1, 0, [("lisbon", "2026-01-09"), ("lisbon", "2026-01-08")])
+    found, orphans, fetched = counts_and_fetched("lisbon-7", "nobodys")
+    assert (found, orphans) == (1, 1)
+    assert fetched == [(market, f"2026-01-0{day}") for market in ("lisbon", "porto") for day in range(9, 3, -1)]
