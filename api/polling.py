@@ -20,7 +20,8 @@ from model_registry.store import MarketRegistry
 
 TURN_SECONDS = 0.5
 """How long a look goes on opening models, and how long it goes over the shadows; the rest is left to the next, which
-begins with the default market again, and with the shadow that has waited longest."""
+begins with the default market again, and with the shadow that has waited longest. Where asking who has a new champion
+took longer, models are opened for as long as that, or most of the time would go into asking again."""
 
 AT_ONCE = 8
 """So many markets' pointers are asked for at the same time where the registry is in an object store: one after the
@@ -125,7 +126,6 @@ class Look:
         """What was asked ahead, until it is looked at."""
         self._told_of = set[str]()
         """The markets whose champion is new, or with which something is wrong."""
-        self._begun = time.monotonic()
         self._thread = threading.Thread(target=self._run, name="registry", daemon=True)
 
     def start(self) -> None:
@@ -158,10 +158,13 @@ class Look:
             listed, failure = self._list()
         kept = {name for name, one in self._followed.items() if one.champion is not None}
         others = ((listed or frozenset()) | kept) - {default}
+        asking = time.monotonic()
         self._ask_ahead(others)
         new = [market for market in others if self._is_new(market)]
+        opening = time.monotonic()
+        turn = max(TURN_SECONDS, opening - asking)
         for count, market in enumerate(sorted(new, key=self._urgency)):
-            if count and time.monotonic() - self._begun > TURN_SECONDS:
+            if count and time.monotonic() - opening > turn:
                 return Over(failure, complete=False)
             self._open(market)
         if failure is None:
