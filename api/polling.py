@@ -1,6 +1,7 @@
 """One look at the registry: a thread of its own goes over all markets, and tells what is new as soon as it knows.
 
-First over the champions; then, where nothing is new or wrong, over how they fare and who is asked beside them.
+First over the champions; then, of markets where nothing is new or wrong, over how they fare and who is asked beside
+them.
 """
 
 import threading
@@ -163,13 +164,16 @@ class Look:
         new = [market for market in others if self._is_new(market)]
         opening = time.monotonic()
         turn = max(TURN_SECONDS, opening - asking)
+        complete, loaded = True, False
         for count, market in enumerate(sorted(new, key=self._urgency)):
             if count and time.monotonic() - opening > turn:
-                return Over(failure, complete=False)
-            self._open(market)
-        if failure is None:
+                complete = False
+                break
+            loaded |= self._open(market)
+        # Refused champions are new in every look: the shadows wait for those that can be loaded alone.
+        if failure is None and (complete or not loaded):
             self._over_shadows()
-        return Over(failure)
+        return Over(failure, complete=complete)
 
     def _list(self) -> tuple[frozenset[str] | None, BaseException | None]:
         # The markets that there are, or why they cannot be told.
@@ -206,9 +210,10 @@ class Look:
             self._tell(self, Outcome(market))
         return False
 
-    def _open(self, market: str) -> None:
+    def _open(self, market: str) -> bool:
+        # Whether it has a champion to tell of.
         if self.abandoned:
-            return
+            return False
         self.at = (market, time.monotonic())
         try:
             registry = self._registry(market)
@@ -218,6 +223,7 @@ class Look:
             outcome = Outcome(market, error=error)
         self._told_of.add(market)
         self._tell(self, outcome)
+        return outcome.champion is not None
 
     def _over_shadows(self) -> None:
         begun = time.monotonic()

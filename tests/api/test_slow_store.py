@@ -94,3 +94,28 @@ def test_a_look_opens_models_for_as_long_as_it_asked_who_has_a_new_one(cities: P
         return counts
 
     assert asyncio.run(served()) == [7, 13, 19]
+
+
+def test_champions_that_are_refused_again_at_every_look_keep_no_shadow_from_being_looked_at(
+    cities: Path, clock: Clock
+) -> None:
+    refused = ["city-03", "city-04"]
+    for market in refused:
+        [damaged] = (cities / market / "versions").glob("*/model.onnx")
+        damaged.chmod(0o600)
+        damaged.write_bytes(b"damaged")
+    # A look has time for one model.
+    store = Store(cities, lambda what, _: clock.passes(0.6 if what == "model" else 0))
+    serving = Serving(store, Metrics())
+
+    async def story() -> None:
+        while len(serving.champions()) < 19:
+            await serving.look()
+        store.asked.clear()
+        go_on = await serving.look()
+        assert not go_on, "the next look would begin at once"
+
+    asyncio.run(asyncio.wait_for(story(), 20))
+    served = {champion.market.name for champion in serving.champions()}
+    assert {market for what, market in store.asked if what == "model"} <= set(refused)
+    assert {market for what, market in store.asked if what == "shadow"} == served
