@@ -115,7 +115,10 @@ class Look:
         """
         self.number = number
         self.at: tuple[str | None, float] = (None, time.monotonic())
-        """The market (or `shadow_of` one) it is at, None for the folder of all, and since when."""
+        """The market (or `shadow_of` one) it is at, None for the folder of all, and since when.
+
+        Of several that it asks about at once it is at the one that it asked first and that has not answered.
+        """
         self.abandoned = False
         """Whether it is to end with what it is at."""
         self._registries, self._default = registries, default
@@ -188,9 +191,13 @@ class Look:
     def _ask_ahead(self, markets: Collection[str]) -> None:
         # Of a folder nothing: it answers at once, and where one market's hangs the others' are not to.
         if self._asks_a_store and len(markets) > 1 and not self.abandoned:
-            self.at = (None, time.monotonic())
             registries = {market: self._registry(market) for market in markets if market not in self._left_out}
-            self._pointers = ask_all(lambda market: registries[market].champion(), registries, AT_ONCE)
+
+            def waits(market: str, since: float) -> None:
+                self.at = (market, since)
+
+            left = (market for market in registries if not self.abandoned)
+            self._pointers = ask_all(lambda market: registries[market].champion(), left, AT_ONCE, waits)
 
     def _is_new(self, market: str) -> bool:
         # Whether the market's pointer names another version than the one that answers.
@@ -236,10 +243,13 @@ class Look:
             key=self._shadows.urgency,
         )
         at_once = AT_ONCE if self._asks_a_store else 1
+
+        def waits(market: str, since: float) -> None:
+            self.at = (shadow_of(market), since)
+
         while left and not self.abandoned and time.monotonic() - begun <= TURN_SECONDS:
             some, left = left[:at_once], left[at_once:]
-            self.at = (shadow_of(some[0]), time.monotonic())
-            pointers, asked = ask_all(self._beside, some, at_once), time.monotonic()
+            pointers, asked = ask_all(self._beside, some, at_once, waits), time.monotonic()
             for market, pointer in pointers.items():
                 self.at = (shadow_of(market), time.monotonic())
                 outcome = self._shadows.look(self._looked_at[market], pointer)

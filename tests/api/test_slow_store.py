@@ -119,3 +119,54 @@ def test_champions_that_are_refused_again_at_every_look_keep_no_shadow_from_bein
     served = {champion.market.name for champion in serving.champions()}
     assert {market for what, market in store.asked if what == "model"} <= set(refused)
     assert {market for what, market in store.asked if what == "shadow"} == served
+
+
+def test_a_store_that_answers_about_one_market_after_the_other_does_not_hang(
+    cities: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("api.serving.HANGING_SECONDS", 0.3)
+    monkeypatch.setattr("api.polling.AT_ONCE", 2)
+    # All together they take longer than that.
+    serving = Serving(Store(cities, lambda what, _: time.sleep(0.04 if what == "champion" else 0)), Metrics())
+
+    async def story() -> None:
+        async with serving.following():
+            while len(serving.champions()) < 21:
+                await asyncio.sleep(0.01)
+
+    asyncio.run(asyncio.wait_for(story(), 10))
+
+
+@pytest.mark.parametrize("what", ["champion", "shadow"])
+def test_a_market_about_which_a_store_does_not_answer_is_told_of_and_no_other(
+    what: str, cities: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("api.serving.HANGING_SECONDS", 0.4)
+    monkeypatch.setattr("api.serving.POLL_SECONDS", 0.01)
+    answers = threading.Event()
+
+    def hangs(asked: str, market: str) -> None:
+        if (asked, market) == (what, "city-05"):
+            answers.wait()
+
+    serving = Serving(Store(cities, hangs), Metrics())
+
+    def troubled() -> set[str]:
+        return {one.name for one in serving.markets() if serving.trouble_of(one) is not None}
+
+    async def story() -> None:
+        async with serving.following():
+            while troubled() != {"city-05"} or len(serving.champions()) < 20:
+                await asyncio.sleep(0.01)
+            words = str(serving.trouble_of(serving.markets()[5]))
+            assert words.endswith(" s about the shadow of city-05." if what == "shadow" else " s about city-05.")
+            answers.set()
+            while troubled() or len(serving.champions()) < 21:
+                await asyncio.sleep(0.01)
+
+    try:
+        asyncio.run(asyncio.wait_for(story(), 10))
+    finally:
+        answers.set()
+    [told] = [line.getMessage() for line in caplog.records if line.levelname == "ERROR"]
+    assert " of city-05 cannot be " in told
