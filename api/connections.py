@@ -108,22 +108,24 @@ class Connections:
         self._next_look: asyncio.TimerHandle | None = None
         self._next_room: asyncio.TimerHandle | None = None
         self._new: set[Connection] = set()
-        """Those that came while there were too many, since it was last seen to."""
+        """Those that came while there were too many, or room was about to be made, since it was last seen to."""
         metrics.connections.set_function(lambda: len(self._open))
         metrics.connection_limit.set(self.limit)
         metrics.held_bytes.set_function(lambda: self._held)
 
     def opened(self, connection: Connection) -> None:
-        """Take one in; past the limit another makes room for it, a moment later."""
+        """Take one in, which waits for its peer; past the limit another makes room for it, a moment later."""
         self._open[connection] = None
+        self.waits(connection)
         more = len(self._open) - self.limit
-        if more > self._burst:
-            next((one for one in self._waiting() if one is not connection), connection).give_up("crowded")
-        elif more > 0:
-            # Closed at once, of several that come together all but the last would lose requests that nobody has read.
+        if more > 0 or self._next_room is not None:
+            # Closed at once, of several that come together all but the last would lose requests that nobody has read;
+            # so would one that comes while there is room, just before room is made for others.
             self._new.add(connection)
             if self._next_room is None:
                 self._next_room = connection.loop.call_later(ROOM_SECONDS, self._make_room)
+        if more > self._burst:
+            next((one for one in self._waiting() if one is not connection), connection).give_up("crowded")
         if self._next_look is None:
             self._next_look = connection.loop.call_later(LOOK_SECONDS, self._look)
 

@@ -1,6 +1,7 @@
 """One look at the registry: a thread of its own goes over all markets, and tells what is new as soon as it knows.
 
-First over the champions; then, where nothing is new or wrong, over how they fare and who is asked beside them.
+First over the champions; then, of markets where nothing is new or wrong, over how they fare and who is asked beside
+them.
 """
 
 import threading
@@ -20,7 +21,8 @@ from model_registry.store import MarketRegistry
 
 TURN_SECONDS = 0.5
 """How long a look goes on opening models, and how long it goes over the shadows; the rest is left to the next, which
-begins with the default market again, and with the shadow that has waited longest."""
+begins with the default market again, and with the shadow that has waited longest. Where asking who has a new champion
+took longer, models are opened for as long as that, or most of the time would go into asking again."""
 
 AT_ONCE = 8
 """So many markets' pointers are asked for at the same time where the registry is in an object store: one after the
@@ -113,7 +115,10 @@ class Look:
         """
         self.number = number
         self.at: tuple[str | None, float] = (None, time.monotonic())
-        """The market (or `shadow_of` one) it is at, None for the folder of all, and since when."""
+        """The market (or `shadow_of` one) it is at, None for the folder of all, and since when.
+
+        Of several that it asks about at once it is at the one that it asked first and that has not answered.
+        """
         self.abandoned = False
         """Whether it is to end with what it is at."""
         self._registries, self._default = registries, default
@@ -125,7 +130,6 @@ class Look:
         """What was asked ahead, until it is looked at."""
         self._told_of = set[str]()
         """The markets whose champion is new, or with which something is wrong."""
-        self._begun = time.monotonic()
         self._thread = threading.Thread(target=self._run, name="registry", daemon=True)
 
     def start(self) -> None:
@@ -158,15 +162,21 @@ class Look:
             listed, failure = self._list()
         kept = {name for name, one in self._followed.items() if one.champion is not None}
         others = ((listed or frozenset()) | kept) - {default}
+        asking = time.monotonic()
         self._ask_ahead(others)
         new = [market for market in others if self._is_new(market)]
+        opening = time.monotonic()
+        turn = max(TURN_SECONDS, opening - asking)
+        complete, loaded = True, False
         for count, market in enumerate(sorted(new, key=self._urgency)):
-            if count and time.monotonic() - self._begun > TURN_SECONDS:
-                return Over(failure, complete=False)
-            self._open(market)
-        if failure is None:
+            if count and time.monotonic() - opening > turn:
+                complete = False
+                break
+            loaded |= self._open(market)
+        # Refused champions are new in every look: the shadows wait for those that can be loaded alone.
+        if failure is None and (complete or not loaded):
             self._over_shadows()
-        return Over(failure)
+        return Over(failure, complete=complete)
 
     def _list(self) -> tuple[frozenset[str] | None, BaseException | None]:
         # The markets that there are, or why they cannot be told.
@@ -181,9 +191,13 @@ class Look:
     def _ask_ahead(self, markets: Collection[str]) -> None:
         # Of a folder nothing: it answers at once, and where one market's hangs the others' are not to.
         if self._asks_a_store and len(markets) > 1 and not self.abandoned:
-            self.at = (None, time.monotonic())
             registries = {market: self._registry(market) for market in markets if market not in self._left_out}
-            self._pointers = ask_all(lambda market: registries[market].champion(), registries, AT_ONCE)
+
+            def waits(market: str, since: float) -> None:
+                self.at = (market, since)
+
+            left = (market for market in registries if not self.abandoned)
+            self._pointers = ask_all(lambda market: registries[market].champion(), left, AT_ONCE, waits)
 
     def _is_new(self, market: str) -> bool:
         # Whether the market's pointer names another version than the one that answers.
@@ -203,9 +217,10 @@ class Look:
             self._tell(self, Outcome(market))
         return False
 
-    def _open(self, market: str) -> None:
+    def _open(self, market: str) -> bool:
+        # Whether it has a champion to tell of.
         if self.abandoned:
-            return
+            return False
         self.at = (market, time.monotonic())
         try:
             registry = self._registry(market)
@@ -215,6 +230,7 @@ class Look:
             outcome = Outcome(market, error=error)
         self._told_of.add(market)
         self._tell(self, outcome)
+        return outcome.champion is not None
 
     def _over_shadows(self) -> None:
         begun = time.monotonic()
@@ -227,10 +243,13 @@ class Look:
             key=self._shadows.urgency,
         )
         at_once = AT_ONCE if self._asks_a_store else 1
+
+        def waits(market: str, since: float) -> None:
+            self.at = (shadow_of(market), since)
+
         while left and not self.abandoned and time.monotonic() - begun <= TURN_SECONDS:
             some, left = left[:at_once], left[at_once:]
-            self.at = (shadow_of(some[0]), time.monotonic())
-            pointers, asked = ask_all(self._beside, some, at_once), time.monotonic()
+            pointers, asked = ask_all(self._beside, some, at_once, waits), time.monotonic()
             for market, pointer in pointers.items():
                 self.at = (shadow_of(market), time.monotonic())
                 outcome = self._shadows.look(self._looked_at[market], pointer)

@@ -80,7 +80,6 @@ class Connection(HttpToolsProtocol):
         """Wait for a head."""
         super().connection_made(transport)
         self.all.opened(self)
-        self.all.waits(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget what it held, and tell the request that is being answered."""

@@ -30,7 +30,6 @@ class Peer:
         self.answered = False
         self._connections = connections
         connections.opened(self)
-        connections.waits(self)
 
     def becomes(self, waiting: Waiting) -> "Peer":
         """Wait for something else from now on; who waits for the next request was answered."""
@@ -108,3 +107,53 @@ def test_past_what_there_are_descriptors_for_a_new_connection_makes_room_at_once
         return [peer.name for peer in peers if peer.ended]
 
     assert asyncio.run(ended()) == ["0", "1"]
+
+
+def test_who_comes_while_there_is_room_has_a_moment_though_room_is_made_for_others() -> None:
+    async def ended() -> list[str]:
+        connections = Connections(Settings(connection_limit=LIMIT), Metrics())
+        peers = [Peer(connections, str(number)).becomes(NEXT) for number in range(LIMIT + 1)]
+        # Room is to be made; meanwhile two leave by themselves, and a stranger comes before another is one too many.
+        for peer in peers[:2]:
+            connections.closed(peer)
+        peers += [Peer(connections, "stranger"), Peer(connections, "asks").becomes(NOTHING)]
+        await asyncio.sleep(1.5 * MOMENT)
+        assert not any(peer.ended for peer in peers)
+        peers[-2].becomes(NEXT)
+        await asyncio.sleep(2 * MOMENT)
+        return [peer.name for peer in peers if peer.ended]
+
+    assert asyncio.run(ended()) == ["2"]
+
+
+def test_who_came_past_what_there_are_descriptors_for_has_a_moment_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("api.connections.connections_at_most", lambda wanted: (wanted, 1))
+
+    async def ended() -> list[str]:
+        connections = Connections(Settings(connection_limit=LIMIT), Metrics())
+        peers = [Peer(connections, str(number)).becomes(NEXT) for number in range(LIMIT)]
+        peers += [Peer(connections, "asks").becomes(NOTHING), Peer(connections, "silent")]
+        await asyncio.sleep(0)
+        assert [peer.name for peer in peers if peer.ended] == ["0"]
+        connections.closed(peers[1])
+        peers.append(Peer(connections, "asks too").becomes(NOTHING))
+        await asyncio.sleep(1.5 * MOMENT)
+        return [peer.name for peer in peers if peer.ended]
+
+    assert asyncio.run(ended()) == ["0"]
+
+
+def test_where_nobody_waits_a_new_connection_past_the_descriptors_is_itself_given_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("api.connections.connections_at_most", lambda wanted: (wanted, 0))
+
+    async def ended() -> list[str]:
+        connections = Connections(Settings(connection_limit=LIMIT), Metrics())
+        peers = [Peer(connections, str(number)).becomes(NOTHING) for number in range(LIMIT)]
+        peers.append(Peer(connections, "new"))
+        await asyncio.sleep(0)
+        assert not any(peer.ended for peer in peers[:-1])
+        return [peer.name for peer in peers if peer.ended]
+
+    assert asyncio.run(ended()) == ["new"]
