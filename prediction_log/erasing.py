@@ -11,6 +11,7 @@ import io
 import os
 import re
 import shutil
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
@@ -72,7 +73,7 @@ _REQUEST_ID = re.compile(rb'"request_id":\s*("(?:[^"\\]|\\.)*")')
 class Forgetting:
     """Which records are to be erased: those of a request, and those of a listing up to when it was forgotten.
 
-    With a prediction goes what was told about it, so the predictions are to be asked about first.
+    With a prediction goes what was told about it, so the predictions are to be asked about first. Of any thread's use.
     """
 
     def __init__(self, forgotten: Iterable[Forgotten]) -> None:
@@ -88,15 +89,19 @@ class Forgetting:
                 self._requests.add(one.request_id)
         self.learned = dict[tuple[str, int | None], Forgotten]()
         """The answers about such listings that were asked about since, as they are written down for others."""
+        self.lock = threading.Lock()
+        """Held by whoever changes or takes what was learned."""
 
     def erases_prediction(self, time: float, request_id: str, index: int | None, listing_id: int | None) -> bool:
         """Whether the prediction is to be erased; if so, its feedback is from now on."""
         listing_forgotten = listing_id is not None and time <= self._listings.get(listing_id, -1.0)
-        if listing_forgotten and index not in (answers := self._answers.setdefault(request_id, set())):
-            answers.add(index)
-            # As of when that listing was forgotten: what is answered about it later is nobody's to erase.
-            until = self._listings[listing_id or 0]
-            self.learned[request_id, index] = Forgotten(until, request_id, listing_id, index)
+        if listing_forgotten:
+            with self.lock:
+                if index not in (answers := self._answers.setdefault(request_id, set())):
+                    answers.add(index)
+                    # As of when that listing was forgotten: what is answered about it later is nobody's to erase.
+                    until = self._listings[listing_id or 0]
+                    self.learned[request_id, index] = Forgotten(until, request_id, listing_id, index)
         return listing_forgotten or request_id in self._requests
 
     def erases_feedback(self, request_id: str, index: int | None) -> bool:

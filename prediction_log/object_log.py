@@ -27,6 +27,7 @@ from prediction_log.reader import Read, blocks, read_blocks
 from prediction_log.record import Forgotten
 from storage.errors import Changed
 from storage.objects import Content, Entry, Objects, Tag
+from storage.waiting import each
 
 PREFIXES = (PREDICTIONS, FEEDBACK)
 MOST_FILE = 1_000_000_000
@@ -119,23 +120,27 @@ class ObjectLog:
         self.write_down([Forgotten(clock() + skew, request_id, listing_id)])
         forgetting = Forgetting(self.erasures().forgotten)
         files = self.files()
+
+        def learn(file: LogFile) -> None:
+            with suppress(FileNotFoundError):
+                without(self.objects.read(name_of(file), MOST_FILE), forgetting)
+
         # Whose the feedback is, only the answers say: so it is known, and written down, before any of them is gone.
-        for file in files:
-            if file.prefix == PREDICTIONS:
-                with suppress(FileNotFoundError):
-                    without(self.objects.read(name_of(file), MOST_FILE), forgetting)
+        for _ in each(learn, [file for file in files if file.prefix == PREDICTIONS]):
+            pass
         self._write_down_learned(forgetting)
         counts, rewritten = Counter[Kind](), 0
-        for file in files:
-            erased = self.erase(file, forgetting)
+        for erased in each(lambda file: self.erase(file, forgetting), files):
             counts += erased
             rewritten += bool(erased)
         return Erased(counts["prediction"], counts["feedback"], counts["damaged"], rewritten)
 
     def _write_down_learned(self, forgetting: Forgetting) -> None:
-        if forgetting.learned:
-            self.write_down(forgetting.learned.values())
-            forgetting.learned.clear()
+        # Who finds nothing left to be written down goes on to erase: so it is there by then, whoever writes it.
+        with forgetting.lock:
+            if forgetting.learned:
+                self.write_down(forgetting.learned.values())
+                forgetting.learned.clear()
 
     def erase(self, file: LogFile, forgetting: Forgetting) -> Counter[Kind]:
         """Put a file without what is to be erased in its place, or remove it where nothing is left."""

@@ -56,9 +56,10 @@ class Uploads:
         keep_seconds: float = KEEP_SECONDS,
         first_pause: float = FIRST_PAUSE,
         clock: Callable[[], float] = time.time,
+        passed: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Upload from a folder to the log at a URL, once started."""
-        self._spool, self._address, self._clock = spool, address, clock
+        """Upload from a folder to the log at a URL, once started, by a clock and by the time that passes."""
+        self._spool, self._address, self._clock, self._passed = spool, address, clock, passed
         self._keep_bytes, self._keep_seconds = keep_bytes, keep_seconds
         self._first_pause = self._pause = first_pause
         # Kept by the thread, and only read by others:
@@ -66,7 +67,7 @@ class Uploads:
         self._problem: str | None = None
         self._failed = set[str]()
         # Many processes begin together: they need not all list the store together.
-        self._tidy_at = clock() + random.uniform(0.1, 1) * TIDY_SECONDS  # noqa: S311 (no secret)
+        self._tidy_at = passed() + random.uniform(0.1, 1) * TIDY_SECONDS  # noqa: S311 (no secret)
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="log-uploads", daemon=True)
 
@@ -159,6 +160,7 @@ class Uploads:
         return first
 
     def _tidy(self, log: "ObjectLog") -> None:
-        if (now := self._clock()) >= self._tidy_at and not self._closing.is_set():
-            log.tidy(keep_bytes=self._keep_bytes, keep_seconds=self._keep_seconds, now=now)
-            self._tidy_at = now + TIDY_SECONDS
+        # By the time that passes: a clock that was ahead at first and is set right would put it off for as long.
+        if self._passed() >= self._tidy_at and not self._closing.is_set():
+            log.tidy(keep_bytes=self._keep_bytes, keep_seconds=self._keep_seconds, now=self._clock())
+            self._tidy_at = self._passed() + TIDY_SECONDS

@@ -1,8 +1,9 @@
 """The log on an object store: every record once, and none that is forgotten, whichever spool it still is in."""
 
+import threading
 import tracemalloc
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,7 +21,8 @@ from prediction_log.logs import FolderLog, Log, log_at
 from prediction_log.object_log import ObjectLog, without
 from prediction_log.record import Forgotten, Prediction, Record
 from storage.errors import StoreAway
-from storage.objects import Objects
+from storage.objects import Content, Objects, Tag
+from storage.waiting import AT_ONCE
 from tests.object_store import ObjectStore
 from tests.prediction_log.log import NOON, feedback, lines, prediction
 
@@ -161,6 +163,58 @@ def test_a_file_that_was_uploaded_before_an_erasure_is_erased_from_by_whoever_fi
     log.write_down([Forgotten(NOON, "a")])
     log.upload(file(1), lines(prediction("a"), prediction("b")))
     assert b'"a"' not in log.objects.read(f"predictions/{file(1).name}")
+
+
+def test_an_erasure_reads_many_files_at_once(log: ObjectLog, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(AT_ONCE):
+        log.upload(file(number), lines(prediction(f"r{number}")))
+    together, read_if_changed = threading.Barrier(AT_ONCE), Objects.read_if_changed
+
+    def read_together(objects: Objects, name: str, tag: Tag | None, *most: int) -> Content | None:
+        if name.startswith("predictions/"):
+            together.wait(5)
+        return read_if_changed(objects, name, tag, *most)
+
+    monkeypatch.setattr(Objects, "read_if_changed", read_together)
+    assert log.forget(request_id="r3") == Erased(predictions=1, files=1)
+
+
+def test_an_erasure_from_many_files_knows_whose_all_feedback_is(log: ObjectLog) -> None:
+    for number in range(3 * AT_ONCE):
+        log.upload(file(number), lines(prediction(f"r{number}", listing_id=7), prediction("other")))
+        log.upload(file(number, "feedback"), lines(feedback(f"r{number}"), feedback("other")))
+    erased = log.forget(listing_id=7, clock=lambda: NOON + 30, skew=0)
+    assert erased == Erased(predictions=3 * AT_ONCE, feedback=3 * AT_ONCE, files=6 * AT_ONCE)
+    assert set(shown(log)) == {"other"}
+    written_down = [one.request_id or "" for one in log.erasures().forgotten]
+    assert sorted(written_down) == ["", *sorted(f"r{number}" for number in range(3 * AT_ONCE))]
+
+
+def test_nothing_is_erased_while_it_is_still_being_written_down_whose_it_was(
+    log: ObjectLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(2):
+        log.upload(file(number), lines(prediction(f"r{number}", listing_id=7)))
+    files, forgetting = log.files(), Forgetting([Forgotten(NOON, listing_id=7)])
+    write_down, writing, go_on = ObjectLog.write_down, threading.Event(), threading.Event()
+
+    def slowly(one: ObjectLog, forgotten: Iterable[Forgotten]) -> None:
+        writing.set()
+        go_on.wait(20)
+        write_down(one, forgotten)
+
+    monkeypatch.setattr(ObjectLog, "write_down", slowly)
+    threads = [threading.Thread(target=log.erase, args=(one, forgetting)) for one in files]
+    threads[0].start()
+    assert writing.wait(20)
+    threads[1].start()
+    threads[1].join(0.2)
+    assert log.files() == files
+    go_on.set()
+    for thread in threads:
+        thread.join(20)
+    assert log.files() == []
+    assert {one.request_id for one in log.erasures().forgotten} == {"r0", "r1"}
 
 
 def test_an_erasure_that_fails_midway_is_completed_by_the_next(log: ObjectLog, store: ObjectStore) -> None:

@@ -194,14 +194,18 @@ def test_a_store_that_hangs_holds_nobody_up_at_the_end(tmp_path: Path, store: Ob
     assert (there(url), log_files(tmp_path)) == (["a"], []), "what was begun came to its end"
 
 
-def test_old_files_on_the_store_are_removed_now_and_then(tmp_path: Path, url: str) -> None:
-    log, now = ObjectLog(Objects(url)), [NOON]
+def test_old_files_on_the_store_are_removed_now_and_then_though_the_clock_was_ahead_at_first(
+    tmp_path: Path, url: str
+) -> None:
+    log, now, passed = ObjectLog(Objects(url)), [NOON + 365 * 86_400], [0.0]
     log.objects.write(f"predictions/{DEAD}", lines(prediction("old")))
-    uploads = Uploads(tmp_path, url, keep_seconds=86_400, clock=lambda: now[0])
+    uploads = Uploads(tmp_path, url, keep_seconds=86_400, clock=lambda: now[0], passed=lambda: passed[0])
+    now[0] = NOON
     uploads.start()
     (tmp_path / "predictions-20260803T120000-0123abcd-2.jsonl").write_bytes(lines(prediction("new")))
     until(lambda: there(url) == ["new", "old"])
     now[0] += 2 * 86_400
+    passed[0] += 3_601
     until(lambda: there(url) == ["new"])
     uploads.close(20)
     until(lambda: not log_files(tmp_path))
