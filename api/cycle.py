@@ -47,6 +47,8 @@ def _line(header: tuple[bytes, bytes]) -> bytes | None:
 class Cycle(RequestResponseCycle):
     """One request and its answer."""
 
+    held = 0
+    """The bytes of its body that its connection holds until it is answered."""
     _head: bytes | None = None
     """The head of an ordinary answer, until its body is there."""
 

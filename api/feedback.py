@@ -40,7 +40,10 @@ class Feedback(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     ] = UNSET
 
     def __post_init__(self) -> None:
-        """Raise ValueError where there is no truth in it, or two, or one from a time that cannot be."""
+        """Raise ValueError where there is no truth in it, or two, or one from a time or of an id that cannot be."""
+        # To msgspec's regex, which is Python's, a `$` is also before it; `\Z` is not for those who read the document.
+        if self.request_id.endswith("\n"):
+            raise ValueError("request_id ends with a line break")
         if (self.price is UNSET) == (self.price_category is UNSET):
             raise ValueError("give either price or price_category")
         if self.observed_at is not UNSET and not 0 <= self.observed_at.timestamp() < _LATEST:

@@ -1,6 +1,7 @@
 """What was answered, counted and logged some dozens at a time: done one by one, it would cost each answer more."""
 
 import asyncio
+from contextlib import suppress
 from datetime import UTC, datetime
 
 import msgspec
@@ -43,7 +44,7 @@ class Journal:
     """Takes answers one by one; counts and logs them together.
 
     FLUSH_ANSWERS of them, those of FLUSH_SECONDS, all of them before `/metrics` tells its figures, and the last ones
-    by `flush`.
+    by `flush`. Lines that standard output does not take are counted and gone.
     """
 
     def __init__(self, metrics: Metrics, access: AccessLog | None) -> None:
@@ -68,14 +69,19 @@ class Journal:
             self._timer = None
         self._settle()
         if self._access:
-            self._access.flush()
+            with suppress(OSError):  # what was taken waits until it can leave; what is not taken is counted
+                self._access.flush()
 
     def _settle(self) -> None:
         answers, self._answers = self._answers, []
         for one in answers:
             self._metrics.answered(one.method, one.route, one.status, one.seconds, one.market)
         if self._access:
-            self._access.write([_line(one) for one in answers if one.route not in HEALTH or one.status != HTTP_200_OK])
+            lines = [_line(one) for one in answers if one.route not in HEALTH or one.status != HTTP_200_OK]
+            try:
+                self._access.write(lines)
+            except OSError:  # a full disk, or nobody who reads: no answer depends on its line
+                self._metrics.lines_lost(len(lines))
 
 
 def _line(answered: Answered) -> AccessLine:

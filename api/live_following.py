@@ -3,6 +3,7 @@
 import logging
 
 from api.metrics import Metrics
+from api.registry_errors import sameness
 from model_registry.live import LiveDamaged, read_live
 from model_registry.store import MarketRegistry
 
@@ -16,16 +17,23 @@ class LiveFollowing:
         """Nothing has been read yet."""
         self._metrics = metrics
         self._seen: dict[str, tuple[str, object]] = {}
+        self._logged: dict[str, tuple[type, str]] = {}
+        """What the log tells of already, by market."""
 
     def look(self, registry: MarketRegistry, version: str) -> None:
         """Tell how a market's champion fares, if that is new; raises nothing. The thread of a look calls it."""
-        state = version, registry.live_state(version)
-        if self._seen.get(registry.market) == state:
+        market, state = registry.market, (version, registry.live_state(version))
+        if self._seen.get(market) == state:
             return
-        self._seen[registry.market] = state
+        self._seen[market] = state
         live = None
         try:
             live = read_live(registry, version)
+            self._logged.pop(market, None)
         except (LiveDamaged, OSError) as error:
-            logger.warning("How %s fares cannot be told: %s", version, error)
-        self._metrics.fares(registry.market, version, live)
+            if self._logged.get(market) != sameness(error):
+                self._logged[market] = sameness(error)
+                logger.warning("How %s fares cannot be told: %s", version, error)
+            if isinstance(error, OSError):  # a disk or a store that is away comes back, and nothing has changed
+                self._seen.pop(market, None)
+        self._metrics.fares(market, version, live)

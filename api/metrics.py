@@ -95,6 +95,9 @@ class Metrics:
         }
         self._fares: dict[str, str] = {}
         self._failures = Counter("api_registry_failures", "Looks at the registry that failed.", registry=to)
+        self._lines_lost = Counter(
+            "api_access_lines_lost", "Lines of the access log that could not be written.", registry=to
+        )
         self._turned_away = Counter("api_turned_away", "Requests answered with 503 for want of room.", registry=to)
         self._ended = Counter(
             "api_connections_ended", "Connections ended before their peer ended them.", ["reason"], registry=to
@@ -195,6 +198,10 @@ class Metrics:
     def look_failed(self) -> None:
         """Count a look at the registry that failed."""
         self._failures.inc()
+
+    def lines_lost(self, count: int) -> None:
+        """Count lines of the access log that could not be written."""
+        self._lines_lost.inc(count)
 
     def turned_away(self) -> None:
         """Count a request for which there was no room."""

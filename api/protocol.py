@@ -68,6 +68,7 @@ class Connection(HttpToolsProtocol):
     _encoded = False
     """Whether its body is said to be in an encoding besides chunked."""
     _body_bytes = _unread_bytes = 0
+    cycle: Cycle  # pyright: ignore[reportIncompatibleVariableOverride]
     _running: RequestResponseCycle | None = None
     """The request that is being answered; others may be in the queue behind it."""
 
@@ -168,6 +169,7 @@ class Connection(HttpToolsProtocol):
             self._skipped = True
             return
         super().on_headers_complete()
+        self.cycle.__class__ = Cycle  # uvicorn names its own where it makes one
         # What comes after the body (trailers) must not get among the headers of a request that is being answered.
         self.headers = []
         if self._last:
@@ -200,7 +202,6 @@ class Connection(HttpToolsProtocol):
         return HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, words, "head_size"
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
-        cycle.__class__ = Cycle  # uvicorn names its own where it makes one
         self._running = cycle
         super()._start_asgi_task(cycle, app)
 
@@ -214,6 +215,7 @@ class Connection(HttpToolsProtocol):
         super().on_body(body)
         if not self.cycle.response_complete:
             self._body_bytes += size
+            self.cycle.held += size
             if self.waiting is BODY and size >= PROGRESS_BYTES:
                 self.all.progresses(self)
             self.all.hold(self, size)
@@ -231,6 +233,11 @@ class Connection(HttpToolsProtocol):
         self.answered = True
         if not self._under_way():
             self._let_go(bodies=True)
+        elif isinstance(self._running, Cycle):
+            # Others are in the queue, whose bodies are held on. After an end that was not waited for none is.
+            answered = min(self._running.held, self._body_bytes)
+            self._body_bytes -= answered
+            self.all.hold(self, -answered)
         if self.transport.is_closing():
             return
         self.flow.resume_reading()

@@ -62,6 +62,7 @@ def test_many_are_taken_down_in_their_order(log: Path, client: httpx.Client) -> 
         ('{"request_id": "a", "price": 1, "price_category": "Low"}', "give either price or price_category"),
         ('{"price": 1}', "request_id: missing required field"),
         ('{"request_id": "a b", "price": 1}', "request_id: expected str matching regex"),
+        ('{"request_id": "a\\n", "price": 1}', "request_id ends with a line break"),
         ('{"request_id": "a", "price": "1"}', "price: expected float, got str"),
         ('{"request_id": "a", "price": null}', "price: expected float, got null"),
         ('{"request_id": "a", "price": 0}', "price: expected float > 0"),

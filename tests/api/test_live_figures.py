@@ -6,6 +6,8 @@ import pytest
 from litestar.testing import TestClient
 
 from api.app import create_app
+from api.live_following import LiveFollowing
+from api.metrics import Metrics
 from api.settings import Settings
 from model_registry.folder_store import FolderRegistry
 from model_registry.live import write_live
@@ -52,3 +54,24 @@ def test_what_is_damaged_is_logged_once_and_answers_go_on(tmp_path: Path, caplog
         write_live(registry, figures(version))
         until(lambda: "api_live_accuracy{" in client.get("/metrics").text)
     assert sum("cannot be told" in line for line in caplog.messages) == 1
+
+
+def test_what_could_not_be_read_for_a_while_is_read_when_it_can_be_and_logged_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    registry, metrics = FolderRegistry(tmp_path / "new-york"), Metrics()
+    version = publish(registry, 0)
+    write_live(registry, figures(version))
+    following = LiveFollowing(metrics)
+
+    def away(_: str) -> bytes:
+        raise OSError("the disk does not answer")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(registry, "live_bytes", away)
+        for _ in range(3):
+            following.look(registry, version)
+        assert b"api_live_accuracy{" not in metrics.page()
+    following.look(registry, version)
+    assert b"api_live_accuracy{" in metrics.page()
+    assert caplog.messages == [f"How {version} fares cannot be told: the disk does not answer"]
