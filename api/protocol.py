@@ -5,17 +5,15 @@ nobody reads; an offer to upgrade costs a request its body, and a peer that clos
 """
 
 import asyncio
-import os
 from http import HTTPStatus
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import httptools
-import msgspec
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from api.connections import BODY, END, HEAD, NEXT, NOTHING, READER, Connections, Waiting
 from api.cycle import Cycle
-from api.schemas import Problem
+from api.refusals import refusal
 
 MOST_PIPELINED = 32
 """Requests on one connection that may wait for the answer to an earlier one."""
@@ -233,11 +231,8 @@ class Connection(HttpToolsProtocol):
         self.answered = True
         if not self._under_way():
             self._let_go(bodies=True)
-        elif isinstance(self._running, Cycle):
-            # Others are in the queue, whose bodies are held on. After an end that was not waited for none is.
-            answered = min(self._running.held, self._body_bytes)
-            self._body_bytes -= answered
-            self.all.hold(self, -answered)
+        elif self._running is not None:
+            self._let_go_of(self._running)  # others are in the queue, whose bodies are held on
         if self.transport.is_closing():
             return
         self.flow.resume_reading()
@@ -320,27 +315,25 @@ class Connection(HttpToolsProtocol):
         self._deaf = True
         self.all.ended(reason)
         if self._under_way():
+            if self.pipeline and self._in_body and not self._skipped:
+                # Its own turn will not come: nobody would give it the rest of its body.
+                self._let_go_of(self.pipeline.popleft()[0])
+                before = self.pipeline[0][0] if self.pipeline else self._running
+                self.cycle = cast(Cycle, before)  # pyright: ignore[reportIncompatibleVariableOverride]
+                self._skipped = True
             cycle = self.cycle
-            if self.pipeline or cycle.response_started or not self._in_body:
+            if self.pipeline or cycle.response_started or self._skipped or not self._in_body:
                 # An earlier request is still to be answered, and answers come in order: end with that one.
                 cycle.keep_alive = False
+                self._in_body &= not self._skipped
+                self.note()
                 return
             # Its handler is told that the peer is gone; nothing of it may follow this answer.
             cycle.disconnected = True
             cycle.message_event.set()
         self._told = True
         self._let_go(bodies=True)
-        body = msgspec.json.encode(Problem(int(status), words))
-        head = (
-            f"HTTP/1.1 {status.value} {status.phrase}\r\ncontent-type: application/json\r\n"
-            f"content-length: {len(body)}\r\ncache-control: no-store\r\nx-content-type-options: nosniff\r\n"
-            f"x-request-id: {os.urandom(16).hex()}\r\nconnection: close\r\n"
-        )
-        for name, value in self.server_state.default_headers:
-            head += f"{name.decode()}: {value.decode()}\r\n"
-        if status is HTTPStatus.SERVICE_UNAVAILABLE:
-            head += "retry-after: 1\r\n"
-        self.transport.write(head.encode() + b"\r\n" + body)
+        self.transport.write(refusal(status, words, self.server_state.default_headers))
         if self.transport.can_write_eof():
             self.transport.write_eof()
         self.note()
@@ -350,6 +343,12 @@ class Connection(HttpToolsProtocol):
         self._deaf, self.waiting = True, NOTHING
         self._let_go(bodies=True, unread=True)
         self.transport.abort()
+
+    def _let_go_of(self, cycle: RequestResponseCycle) -> None:
+        # Of one request's body. Where the connection was ended before the answer, nothing is held of it any more.
+        size = min(cast(Cycle, cycle).held, self._body_bytes)
+        self._body_bytes -= size
+        self.all.hold(self, -size)
 
     def _let_go(self, *, bodies: bool = False, unread: bool = False) -> None:
         count = 0

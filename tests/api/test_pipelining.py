@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import pytest
 import uvicorn
 from uvicorn.server import ServerState
 
@@ -98,3 +99,34 @@ def test_what_is_held_is_let_go_with_the_last_answer_or_the_connection() -> None
                 await asyncio.sleep(0.001)
 
     asyncio.run(asyncio.wait_for(story(), 10))
+
+
+@pytest.mark.parametrize(
+    ("behind", "answers"),
+    [
+        (b"GET / HTTP/1.1\r\n\r\n", 1),
+        (b"POST / HTTP/1.1\r\nContent-Length: 2\r\n\r\n", 1),
+        (b"GET / HTTP/1.1\r\nHost x\r\n\r\n", 1),
+        (b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\nnone\r\n", 1),
+        (REQUEST + b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nnone\r\n", 2),
+    ],
+    ids=["no host", "no host and no body yet", "a broken head", "a broken body", "a broken body behind two"],
+)
+def test_what_is_refused_ends_the_connection_once_the_requests_before_it_are_answered(
+    behind: bytes, answers: int
+) -> None:
+    async def story() -> bytes:
+        async with connected() as (service, reader, writer):
+            writer.write(REQUEST)
+            await service.arrived.acquire()
+            writer.write(behind)
+            await asyncio.sleep(0.05)
+            for _ in range(answers):
+                service.answer()
+            said = await reader.read()
+            assert service.held() == 0
+            return said
+
+    said = asyncio.run(asyncio.wait_for(story(), 3))
+    assert (said.count(b"HTTP/1.1 200"), said.count(b"HTTP/1.1 ")) == (answers, answers)
+    assert said.count(b"connection: close") == 1
