@@ -18,6 +18,8 @@ from api.settings import Settings
 
 LOOK_SECONDS = 0.5
 """How often deadlines are looked at: no connection has a timer of its own."""
+LATE_SECONDS, SOON_SECONDS = 0.25, 0.02
+"""A look that is so late was held up, as its peers were: what came meanwhile is read first, and looked soon after."""
 DISCARD_SECONDS = 2.0
 """How long what a peer sends after its answer is thrown away: closed at once, it would lose the answer."""
 SMALL_BYTES = 16_384
@@ -106,6 +108,7 @@ class Connections:
         self._patience = settings.grace_seconds * PATIENCE_AT_THE_END
         self._ends = math.inf
         self._next_look: asyncio.TimerHandle | None = None
+        self._held_up = False
         self._next_room: asyncio.TimerHandle | None = None
         self._new: set[Connection] = set()
         """Those that came while there were too many, or room was about to be made, since it was last seen to."""
@@ -191,6 +194,12 @@ class Connections:
     def _look(self) -> None:
         loop = asyncio.get_running_loop()
         now = loop.time()
+        # Once: where the event loop is always late, deadlines count all the same.
+        late = self._next_look is not None and now - self._next_look.when() > LATE_SECONDS
+        self._held_up = late and not self._held_up
+        if self._held_up:
+            self._next_look = loop.call_later(SOON_SECONDS, self._look)
+            return
         for connection in list(self._open):
             connection.look(now)
         self._next_look = loop.call_later(LOOK_SECONDS, self._look) if self._open else None

@@ -1,11 +1,12 @@
 """Which connection is closed where there are too many: real bookkeeping over connections that only say how they are."""
 
 import asyncio
+import time
 from collections.abc import Callable
 
 import pytest
 
-from api.connections import BODY, HEAD, NEXT, NOTHING, Connections, Waiting
+from api.connections import BODY, HEAD, LATE_SECONDS, NEXT, NOTHING, SOON_SECONDS, Connections, Waiting
 from api.metrics import Metrics
 from api.settings import Settings
 
@@ -22,7 +23,7 @@ def short_moment(monkeypatch: pytest.MonkeyPatch) -> None:
 class Peer:
     """A connection as its peer leaves it; ends when it is given up."""
 
-    deadline, queue, holds = 0.0, 0, 0
+    deadline, queue, holds, looks = 0.0, 0, 0, 0
 
     def __init__(self, connections: Connections, name: str) -> None:
         self.loop, self.name, self.ended = asyncio.get_running_loop(), name, False
@@ -42,7 +43,9 @@ class Peer:
         """Nothing changes by itself."""
 
     def look(self, now: float) -> None:
-        """No deadline passes in these tests."""
+        """Count the looks: no deadline passes in these tests."""
+        assert now <= self.loop.time()
+        self.looks += 1
 
     def give_up(self, reason: str) -> None:
         """End, as soon as the event loop comes to it."""
@@ -157,3 +160,21 @@ def test_where_nobody_waits_a_new_connection_past_the_descriptors_is_itself_give
         return [peer.name for peer in peers if peer.ended]
 
     assert asyncio.run(ended()) == ["new"]
+
+
+def test_after_the_service_was_held_up_what_came_meanwhile_is_read_before_anybody_is_overdue(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("api.connections.LOOK_SECONDS", MOMENT)
+
+    async def looks() -> list[int]:
+        peer, counted = Peer(Connections(Settings(), Metrics()), "one"), list[int]()
+        time.sleep(MOMENT + 2 * LATE_SECONDS)
+        for _ in range(3):
+            await asyncio.sleep(0)
+        counted.append(peer.looks)
+        await asyncio.sleep(2 * SOON_SECONDS)
+        counted.append(peer.looks)
+        return counted
+
+    assert asyncio.run(looks()) == [0, 1]
