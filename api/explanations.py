@@ -20,11 +20,17 @@ class Explainer:
         self._room = ConcurrencyLimit(limit, metrics)
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="explanation", initializer=give_way)
 
-    async def explain(self, champion: Champion, listing: Listing, answer: Answer) -> Answer:
-        """The champion's answer to a listing, with the reasons for it."""
-        with self._room:
-            loop = asyncio.get_running_loop()
-            explained = await loop.run_in_executor(self._executor, champion.explained, listing, answer)
+    async def explain(self, champion: Champion, listing: Listing, answering: asyncio.Future[Answer]) -> Answer:
+        """The answer that the champion is about to give to a listing, with the reasons for it.
+
+        Where there is no room for these it is not given: nobody would get it, and the log holds what was answered.
+        """
+        try:
+            with self._room:
+                answer, loop = await answering, asyncio.get_running_loop()
+                explained = await loop.run_in_executor(self._executor, champion.explained, listing, answer)
+        finally:
+            answering.cancel()
         self._metrics.explained(champion.market.name)
         return explained
 

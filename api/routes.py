@@ -131,11 +131,10 @@ async def classify(scope: HTTPScope, receive: Receive, send: Send) -> None:
     body = await json_body(scope, receive, limit=service.settings.body_limit, seconds=service.settings.body_seconds)
     with service.answering:
         listing = champion.reader.one(body)
-        answer = await service.microbatch.answer(
+        answering = service.microbatch.answer(
             champion, listing, probabilities=probabilities, request_id=request_id_of(scope)
         )
-        if explain:
-            answer = await service.explainer.explain(champion, listing, answer)
+        answer = await (service.explainer.explain(champion, listing, answering) if explain else answering)
     service.metrics.predicted(champion.market.name, answer.price_category, champion.version)
     await send_json(send, _encode(answer), champion.raw_headers)
 

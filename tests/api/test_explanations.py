@@ -111,11 +111,15 @@ def test_one_more_than_there_is_room_for_is_turned_away_and_the_others_are_expla
     champion = Champion.of(registry.open(registry.versions()[0]))
 
     async def ask() -> list[Answer]:
-        explainer, answer = Explainer(2, Metrics()), Answer(1, CATEGORIES[0])
-        under_way = [asyncio.ensure_future(explainer.explain(champion, listing(), answer)) for _ in range(2)]
+        explainer, loop = Explainer(2, Metrics()), asyncio.get_running_loop()
+        one, other, too_many = (loop.create_future() for _ in range(3))
+        under_way = [asyncio.ensure_future(explainer.explain(champion, listing(), asked)) for asked in (one, other)]
         await asyncio.sleep(0)
         with pytest.raises(HTTPException, match="Too many requests are under way"):
-            await explainer.explain(champion, listing(), answer)
+            await explainer.explain(champion, listing(), too_many)
+        assert too_many.cancelled()  # or it would be answered, and logged as if somebody had been told
+        for asked in (one, other):
+            asked.set_result(Answer(1, CATEGORIES[0]))
         held.set()
         answers = list(await asyncio.gather(*under_way))
         explainer.end()
