@@ -128,9 +128,12 @@ class OpenFile:
 
     @classmethod
     def create(cls, path: Path, started: float) -> Self | None:
-        """Begin a file, and its folder with it; None where another process took it before it was locked."""
+        """Begin a file, and its folder with it; None where another process took it before it was locked, or has it."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o666)
+        try:
+            descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o666)
+        except FileExistsError:
+            return None
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if _is_at(path, descriptor):

@@ -29,6 +29,8 @@ AT_ONCE = 262_144
 MUCH = 4_096
 """When so many wait, they are written without waiting for their time."""
 TIDY_SECONDS = 60.0
+TRIES, TRY_SECONDS = 100, 0.001
+"""How often a file is begun under one number, and how long after each time."""
 TOLD_SECONDS = 60.0
 """For so long a problem is told that was over at once."""
 
@@ -282,12 +284,19 @@ class LogWriter:
             self._finish(file)
 
     def _begun(self) -> OpenFile:
+        self._number += 1
+        tries = 0
         while True:
-            self._number += 1
             now = self._clock()
             name = file_name(self._prefix, now, self._process, self._number)
             if file := OpenFile.create(self._folder / (name + OPEN), now):
                 return file
+            # Another process took it before it was locked, and removes it, for it is empty. Its number is used again: a
+            # gap would be told of as a loss. Another one is used where that process was killed in the midst of it.
+            tries += 1
+            if tries % TRIES == 0:
+                self._number += 1
+            time.sleep(TRY_SECONDS)
 
     def _is_old(self, file: OpenFile) -> bool:
         # A clock that is set back must not keep a file open for years.

@@ -1,5 +1,6 @@
 """What is offered is written or counted, to the record; whatever happens to the disk happens to the log alone."""
 
+import fcntl
 import json
 import os
 import random
@@ -225,8 +226,22 @@ def test_a_file_that_another_takes_before_it_is_locked_is_begun_anew(
     with writing(tmp_path) as writer:
         writer.offer(make("a"))
     (name,) = names(tmp_path)
-    assert name.endswith("-2.jsonl")
+    assert name.endswith("-1.jsonl")
     assert request_ids(tmp_path) == ["a"]
+
+
+def test_a_name_that_another_process_does_not_let_go_of_is_not_waited_for(tmp_path: Path) -> None:
+    with writing(tmp_path, clock=lambda: NOON) as writer:
+        writer.offer(make("a"))
+        written(writer, 1)
+        (first,) = names(tmp_path)
+        with (tmp_path / first.replace("-1.jsonl", "-2.jsonl")).open("wb") as held:
+            fcntl.flock(held, fcntl.LOCK_EX)
+            (tmp_path / first).unlink()
+            until(lambda: writer.state().problem is not None)
+            writer.offer(make("b"))
+            until(lambda: request_ids(tmp_path) == ["b"])
+    assert names(tmp_path)[-1].endswith("-3.jsonl")
 
 
 def test_many_that_begin_and_take_over_files_at_once_lose_none(tmp_path: Path) -> None:
@@ -251,6 +266,7 @@ def test_many_that_begin_and_take_over_files_at_once_lose_none(tmp_path: Path) -
     assert sorted(map(int, request_ids(tmp_path))) == list(range(200))
     assert not [name for name in names(tmp_path) if name.endswith(".open")]
     assert all(file.size for file in log_files(tmp_path))
+    assert sorted(file.number for file in log_files(tmp_path)) == list(range(1, len(names(tmp_path)) + 1))
 
 
 def test_a_record_that_cannot_be_made_is_counted_and_told_and_the_others_are_written(tmp_path: Path) -> None:
