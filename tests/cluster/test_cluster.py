@@ -204,7 +204,9 @@ def test_a_deployment_moves_to_folders_and_back_and_keeps_its_champions_and_hist
     # Something happens there: other listings, about which the gate decides.
     trained.launch("training", market="new-york")
     until(lambda: len(trained.events("new-york")) > len(histories["new-york"]), seconds=400, every=2)
-    champions, histories = trained.champions(), {market: trained.events(market) for market in MARKETS}
+    histories = {market: trained.events(market) for market in MARKETS}
+    champions = {market: trained.promotions(market)[-1] for market in MARKETS}
+    until(lambda: trained.champions() == champions, seconds=60, every=0.5)  # the API follows a moment later
     trained.move(SEVERAL)
     say(trained.inside("code", "models", "copy", folder, store).stdout.strip())
     until(lambda: trained.champions() == champions, seconds=30, every=0.5)
