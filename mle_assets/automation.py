@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
@@ -18,6 +17,7 @@ from mle_assets.release.champion import Release
 from prediction_log.logs import log_at
 from storage.address import is_url
 from storage.errors import StoreAway
+from storage.waiting import each
 
 TO_CHAMPION = dg.AssetSelection.assets("champion")
 AFTER_CHAMPION = dg.AssetSelection.groups("monitoring")
@@ -44,8 +44,6 @@ _NEWS_TAG = "news"
 """Of a look at the answers: the name of the news that it is asked for by."""
 _LATELY_SECONDS = 86_400.0
 """A log that takes long to be listed is asked for files of that long; what comes late is found by the next run."""
-_AT_ONCE = 16
-"""So many markets' ledgers are read at once: each may be a request to a store."""
 
 
 def jobs(default_market: str) -> list[UnresolvedAssetJobDefinition]:
@@ -212,8 +210,7 @@ def _news_of(address: str, artefacts: FolderIOManager, markets: Sequence[str]) -
     def of(market: str) -> str | None:
         return news(look, tables_of(artefacts, market).place, now - log.wait_seconds)
 
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
-        return {market: name for market, name in zip(markets, pool.map(of, markets), strict=True) if name}
+    return {market: name for market, name in zip(markets, each(of, markets), strict=True) if name}
 
 
 def _told(left_alone: dict[str, str]) -> str:

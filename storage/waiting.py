@@ -60,17 +60,17 @@ def patiently(ask: Callable[_Given, _Answer]) -> Callable[_Given, _Answer]:
     return asked
 
 
-def each(ask: Callable[[_One], _Answer], given: Iterable[_One]) -> Iterator[_Answer]:
-    """The answer about each, in order, AT_ONCE asked for at a time; waits for a store as long as its caller does.
+def each(ask: Callable[[_One], _Answer], given: Iterable[_One], at_once: int = AT_ONCE) -> Iterator[_Answer]:
+    """The answer about each, in order, `at_once` asked for at a time; waits for a store as long as its caller does.
 
     Of any number only some more are taken than were answered; after an error no more are asked about.
     """
-    with ThreadPoolExecutor(AT_ONCE, initializer=_seconds.set, initargs=(_seconds.get(),)) as threads:
+    with ThreadPoolExecutor(at_once, initializer=_seconds.set, initargs=(_seconds.get(),)) as threads:
         begun = deque[Future[_Answer]]()
         try:
             for one in given:
                 begun.append(threads.submit(ask, one))
-                if len(begun) > 2 * AT_ONCE:
+                if len(begun) > 2 * at_once:
                     yield begun.popleft().result()
             while begun:
                 yield begun.popleft().result()

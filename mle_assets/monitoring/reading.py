@@ -2,7 +2,6 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple, Self
 
 import msgspec
@@ -14,6 +13,7 @@ from prediction_log.files import LogFile
 from prediction_log.logs import Log
 from prediction_log.reader import Read
 from prediction_log.record import Feedback, Prediction
+from storage.waiting import each
 
 MOST_FILES = 2_000
 """Files of a portion: they come from a slow store within seconds, sixteen at once."""
@@ -71,17 +71,13 @@ def read_portion(log: Log, kind: Kind, files: Sequence[LogFile], market: str) ->
     def read(file: LogFile) -> Portion:
         return _read(log, kind, file, market)
 
-    if log.at_once == 1:
-        found = list(map(read, files))
-    else:
-        with ThreadPoolExecutor(log.at_once) as threads:
-            found = list(threads.map(read, files))
-    funnel, by_day = Funnel(), defaultdict[int, list[Any]](list)
-    for of_file in found:
+    funnel, by_day, gone = Funnel(), defaultdict[int, list[Any]](list), list[LogFile]()
+    for of_file in each(read, files, log.at_once):
         funnel += of_file.funnel
         for day, rows in of_file.by_day.items():
             by_day[day] += rows
-    return Portion(funnel, dict(by_day), tuple(file for of_file in found for file in of_file.gone))
+        gone += of_file.gone
+    return Portion(funnel, dict(by_day), tuple(gone))
 
 
 def _read(log: Log, kind: Kind, file: LogFile, market: str) -> Portion:

@@ -1,7 +1,6 @@
 """What the registry says about «champion», told to Dagster: a command changes the registry, and no run knows of it."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 import dagster as dg
 
@@ -12,13 +11,12 @@ from model_registry.history import Champion, HistoryDamaged
 from model_registry.manifest import ManifestRefused
 from model_registry.registries import Registries
 from model_registry.store import MarketRegistry, UnknownVersion
+from storage.waiting import each
 
 _CHAMPION = dg.AssetKey("champion")
 _CHECK = "the_registry_agrees"
 _NONE = "none"
 _MOST_RECORDS, _MOST_TOLD = 100, 5
-_AT_ONCE = 16
-"""So many markets' registries are read at once: each may be a request to a store."""
 
 
 def agreement(champion: Champion | None, materialized: str | None) -> tuple[bool, str]:
@@ -93,8 +91,7 @@ def _pointers(instance: dg.DagsterInstance, registries: Registries) -> Pointers:
     # Of the markets that the registry has, and of those that Dagster knows a champion of.
     materialized = instance.get_latest_storage_id_by_partition(_CHAMPION, MATERIALIZED)
     markets = sorted({*registries.markets(), *materialized})
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
-        return dict(zip(markets, pool.map(_pointer, map(registries.of, markets)), strict=True))
+    return dict(zip(markets, each(_pointer, map(registries.of, markets)), strict=True))
 
 
 def _pointer(registry: MarketRegistry) -> Champion | str | None:
@@ -145,10 +142,9 @@ def observe_champion_sensor(markets: Iterable[str]) -> dg.SensorDefinition:
             for market, champion in named.items()
             if market not in telling and told.get(market) != champion.version
         }
-        with ThreadPoolExecutor(_AT_ONCE) as pool:
-            events: list[dg.AssetObservation | dg.AssetCheckEvaluation] = [
-                *pool.map(observation, map(registries.of, new), new.values())
-            ]
+        events: list[dg.AssetObservation | dg.AssetCheckEvaluation] = [
+            *each(lambda market: observation(registries.of(market), new[market]), new)
+        ]
         if telling:
             sentence = f"The run that put {named[telling[0]].version} into production tells Dagster itself."
         elif not any(pointers.values()):

@@ -22,6 +22,8 @@ from prediction_log.logs import FolderLog
 from prediction_log.object_log import ObjectLog
 from prediction_log.reader import Read
 from prediction_log.record import ShadowAnswer
+from storage.errors import StoreAway
+from storage.waiting import patiently, waiting
 from tests.monitoring.log import DAY, NOON, answered, being_written, leave_open, told, write
 from tests.object_store import ObjectStore
 
@@ -297,6 +299,30 @@ def test_files_that_are_long_in_coming_are_read_at_the_same_time(log: Path, tmp_
     compact(Away(log), place, "new-york", keep_days=30, now=NOON)
     assert ids(place) == [f"r{number}" for number in range(1, 9)]
     assert ObjectLog.at_once > 1
+
+
+@pytest.mark.parametrize("files_at_once", [1, 4])
+def test_who_waits_for_a_store_waits_for_each_file(
+    log: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, files_at_once: int
+) -> None:
+    monkeypatch.setattr("storage.waiting.PAUSE_SECONDS", 0.01)
+    away = set[str]()
+
+    class Faltering(FolderLog):
+        at_once = files_at_once
+
+        @patiently
+        def read(self, file: LogFile) -> Iterator[Read]:
+            if file.name not in away:
+                away.add(file.name)
+                raise StoreAway("the store is away")
+            return super().read(file)
+
+    log_of(log, 1, 2, 3)
+    place = FolderPlace(tmp_path / "tables")
+    with waiting(60):
+        compact(Faltering(log), place, "new-york", keep_days=30, now=NOON)
+    assert ids(place) == ["r1", "r2", "r3"]
 
 
 def test_portions_are_of_so_many_files_and_bytes(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
