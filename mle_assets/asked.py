@@ -52,9 +52,25 @@ def asked_for_later(failures: Mapping[str, Sequence[float]]) -> list[str]:
     ]
 
 
-def repetition(ends: Sequence[float]) -> str:
-    """What the key of a run has at its end that is asked for again after so many failures."""
-    return f"-{len(ends)}" if ends else ""
+def requests_for(
+    instance: dg.DagsterInstance, job: str, tag: str, wanted: Mapping[str, str], keys: Mapping[str, str]
+) -> tuple[list[dg.RunRequest], list[str]]:
+    """A run of a job for each market, tagged with what is wanted of it, and the markets to be asked for later.
+
+    A run has its market's key; one that failed is asked for again under another.
+    """
+    failures = failures_of(instance, job, tag, wanted)
+    later = asked_for_later(failures)
+    requests = [
+        dg.RunRequest(
+            run_key=f"{keys[market]}-{len(failures[market])}" if failures[market] else keys[market],
+            partition_key=market,
+            tags={tag: what},
+        )
+        for market, what in wanted.items()
+        if market not in later
+    ]
+    return requests, later
 
 
 def first_of(names: Sequence[str]) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
-from mle_assets.asked import AGAIN, MOST_NAMES, asked_for_later, failures_of, first_of, repetition, under_way_of
+from mle_assets.asked import AGAIN, first_of, requests_for, under_way_of
 from mle_assets.io_managers import FolderIOManager
 from mle_assets.lineage import Record, inputs, latest
 from mle_assets.listings.arrivals import KNOWN_ENDINGS, look_at_store, look_into_folders
@@ -76,15 +76,9 @@ def promote_best_model_sensor(markets: Iterable[str]) -> dg.SensorDefinition:
             if market not in champions or not _is_chosen_from(champions[market], leaderboard)
         }
         asked_by = {market: str(leaderboard) for market, leaderboard in new.items()}
-        failures = failures_of(context.instance, "promotion", _LEADERBOARD_TAG, asked_by)
-        later = asked_for_later(failures)
-        for market, leaderboard in asked_by.items():
-            if market not in later:
-                yield dg.RunRequest(
-                    run_key=f"leaderboard-{leaderboard}{repetition(failures[market])}",
-                    partition_key=market,
-                    tags={_LEADERBOARD_TAG: leaderboard},
-                )
+        keys = {market: f"leaderboard-{leaderboard}" for market, leaderboard in asked_by.items()}
+        requests, later = requests_for(context.instance, "promotion", _LEADERBOARD_TAG, asked_by, keys)
+        yield from requests
         if not leaderboards:
             yield dg.SkipReason("There is no leaderboard yet: materialize it, or run the training job.")
         elif not new:
@@ -174,15 +168,9 @@ def new_answers_sensor(log: str, markets: Iterable[str]) -> dg.SensorDefinition:
         except OSError as error:
             yield dg.SkipReason(f"The prediction log {log} cannot be read ({error.strerror}): let this user read it.")
             return
-        failures = failures_of(context.instance, "monitoring", _NEWS_TAG, new)
-        later = asked_for_later(failures)
-        for market, name in new.items():
-            if market not in later:
-                yield dg.RunRequest(
-                    run_key=f"answers-{market}-{name}{repetition(failures[market])}",
-                    partition_key=market,
-                    tags={_NEWS_TAG: name},
-                )
+        keys = {market: f"answers-{market}-{name}" for market, name in new.items()}
+        requests, later = requests_for(context.instance, "monitoring", _NEWS_TAG, new, keys)
+        yield from requests
         if len(later) == len(new):
             yield dg.SkipReason(_why_nobody_looks(log, there, waiting, later))
 
@@ -216,9 +204,7 @@ def _news_of(address: str, artefacts: FolderIOManager, markets: Sequence[str]) -
 def _told(left_alone: dict[str, str]) -> str:
     if not left_alone:
         return ""
-    first = [f"{name} ({reason})" for name, reason in list(left_alone.items())[:MOST_NAMES]]
-    more = len(left_alone) - len(first)
-    return f"; left alone: {', '.join(first)}" + (f" and {more} more" if more else "")
+    return f"; left alone: {first_of([f'{name} ({reason})' for name, reason in left_alone.items()])}"
 
 
 def weekly_training_schedule(markets: Iterable[str]) -> dg.ScheduleDefinition:
